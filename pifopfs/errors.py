@@ -50,6 +50,7 @@
     │   └── LocalStorageFailed
     ├── Interrupted                  a signal is pending for the caller
     └── SetupError                   the command line, configuration or environment is not right
+        ├── OptionInvalid
         ├── FunctionFileInvalid
         ├── FunctionArgumentInvalid
         ├── CredentialsInvalid
@@ -304,6 +305,10 @@ class Interrupted(PifopfsError):
 
 class SetupError(PifopfsError):
     """A command cannot do its work; the message is one sentence with the mend in it."""
+
+
+class OptionInvalid(SetupError):
+    """An option or environment variable has a value that means nothing."""
 
 
 class FunctionFileInvalid(SetupError):

@@ -1,0 +1,16 @@
+"""The FUSE side: a thin adapter between the kernel's requests and `pifopfs.tree`.
+
+    operations  each request is one call into the tree and one reply
+    errnos      the total table from errors to errnos
+    attributes  the tree's attributes as the kernel wants them
+    interrupts  a blocked call ends when a signal waits for its caller
+    callers     what /proc says of a calling process
+    session     mounting, serving, unmounting
+
+The only package that imports pyfuse3.
+"""
+
+from pifopfs.fuse.attributes import Ownership
+from pifopfs.fuse.session import serve_mount
+
+__all__ = ["Ownership", "serve_mount"]

@@ -1,0 +1,5 @@
+"""`python -m pifopfs`."""
+
+from pifopfs.cli import main
+
+main()

@@ -1,0 +1,242 @@
+"""Command line and environment become one frozen, validated configuration: flags go first.
+
+Every deadline and interval can be set through the environment as PIFOPFS_NAME, for the names in
+`TUNABLES` in capitals. Nothing here touches the network or the mountpoint.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import os
+import pwd
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from pifopfs.api import DEFAULT_ENDPOINT, ApiKey, Deadlines, Endpoint
+from pifopfs.errors import EndpointInvalid, FunctionArgumentInvalid, OptionInvalid
+from pifopfs.tree.settings import Settings
+
+PREFIX = "PIFOPFS_"
+
+KERNEL_OPTIONS = {"ro", "noexec", "noatime", "allow_other", "allow_root", "sync", "dirsync"}
+DEFAULT_OPTIONS = {"rw", "nosuid", "nodev", "default_permissions", "defaults", ""}
+"""Always so, or the default: nothing to pass on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times of the mount itself, in seconds."""
+
+    shutdown_grace: float = 10.0
+    """How long a daemon that was told to end lets uploads finish."""
+    server_start: float = 20.0
+    """How long the embedded server may take to be ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class FuseOptions:
+    """The meaning of `-o`: what the daemon applies, and what goes to the kernel."""
+
+    uid: int
+    gid: int
+    umask: int = 0o077
+    kernel: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One mount."""
+
+    function: str | None
+    """`author/id`, or None for a folder."""
+    folder: Path | None
+    """A function's folder, which the embedded server serves."""
+    mountpoint: Path
+    endpoint: Endpoint
+    """Where the service is; for a folder the embedded server says."""
+    api_key: ApiKey | None
+    ca_file: Path | None
+    settings: Settings
+    deadlines: Deadlines
+    limits: Limits
+    options: FuseOptions
+    log_level: str
+    foreground: bool
+
+    @property
+    def log_file(self) -> Path:
+        """Where a daemon in the background logs."""
+        return self.settings.state_dir / "daemon.log"
+
+
+TUNABLES: dict[str, type] = {
+    **{field.name: Deadlines for field in fields(Deadlines)},
+    **{field.name: Settings for field in fields(Settings) if not field.name.endswith("_dir")},
+    **{field.name: Limits for field in fields(Limits)},
+}
+"""Which part of the configuration holds each name."""
+
+
+def load(  # one parameter for each flag
+    target: str,
+    mountpoint: Path,
+    environ: Mapping[str, str],
+    *,
+    endpoint: str | None = None,
+    allow_plain_http: bool = False,
+    api_key_file: Path | None = None,
+    ca_file: Path | None = None,
+    state_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    log_level: str | None = None,
+    options: Iterable[str] = (),
+    foreground: bool = False,
+) -> Config:
+    """The configuration of a mount. Raises SetupError with the mend in the message."""
+    folder = find_folder(target)
+    given = endpoint or environ.get(f"{PREFIX}ENDPOINT")
+    if folder is not None and endpoint is not None:
+        raise EndpointInvalid(f"{target} is a folder, run on this machine: leave out --endpoint")
+    where = Endpoint.parse(given or DEFAULT_ENDPOINT, allow_plain_http=allow_plain_http)
+    identity = f"folder {folder}" if folder is not None else f"{where} {target}"
+    state = _directory(state_dir, environ, "STATE_DIR", platformdirs.user_state_path("pifopfs"))
+    cache = _directory(cache_dir, environ, "CACHE_DIR", platformdirs.user_cache_path("pifopfs"))
+    settings = Settings(state / "mounts" / _key(identity), cache / "mounts" / _key(identity))
+    return Config(
+        function=target if folder is None else None,
+        folder=folder,
+        mountpoint=Path(os.path.abspath(mountpoint)),  # noqa: PTH100  # a dead mount can't resolve
+        endpoint=where,
+        api_key=_api_key(api_key_file, environ) if folder is None else None,
+        ca_file=_optional_path(ca_file, environ, "CA_FILE"),
+        settings=_tuned(settings, environ),
+        deadlines=_tuned(Deadlines(), environ),
+        limits=_tuned(Limits(), environ),
+        options=parse_options(options),
+        log_level=(log_level or environ.get(f"{PREFIX}LOG_LEVEL") or "info").upper(),
+        foreground=foreground,
+    )
+
+
+def find_folder(target: str) -> Path | None:
+    """The folder that FUNCTION names, None for `author/id`. Raises FunctionArgumentInvalid."""
+    if target.startswith("example:"):
+        return _example(target.removeprefix("example:"))
+    if target in (".", "..") or target.startswith(("/", "./", "../")):
+        folder = Path(target)
+        if not folder.is_dir():
+            raise FunctionArgumentInvalid(f"{target} is not a folder; it should hold function.json")
+        return folder.resolve()
+    author, slash, function = target.partition("/")
+    if not (slash and author and function) or "/" in function:
+        raise FunctionArgumentInvalid(
+            f"{target!r} is neither AUTHOR/ID, nor a folder (/…, ./… or ../…), nor example:NAME"
+        )
+    return None
+
+
+def _example(name: str) -> Path:
+    examples = Path(__file__).parent / "examples"
+    known = sorted(path.parent.name for path in examples.glob("*/function.json"))
+    if name not in known:
+        raise FunctionArgumentInvalid(
+            f"there is no example {name!r}; there are {', '.join(known) or 'none'}"
+        )
+    return examples / name
+
+
+def _key(identity: str) -> str:
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _optional_path(flag: Path | None, environ: Mapping[str, str], name: str) -> Path | None:
+    if flag is not None:
+        return flag.absolute()
+    text = environ.get(PREFIX + name)
+    return Path(text).absolute() if text else None
+
+
+def _directory(flag: Path | None, environ: Mapping[str, str], name: str, default: Path) -> Path:
+    return _optional_path(flag, environ, name) or default
+
+
+def _api_key(flag: Path | None, environ: Mapping[str, str]) -> ApiKey | None:
+    path = _optional_path(flag, environ, "API_KEY_FILE")
+    return ApiKey.from_file(path) if path is not None else ApiKey.from_environment(environ)
+
+
+def _tuned(part: Any, environ: Mapping[str, str]) -> Any:
+    """`part` with the values that the environment sets."""
+    changes: dict[str, float | int] = {}
+    for name, owner in TUNABLES.items():
+        text = environ.get(PREFIX + name.upper())
+        if owner is type(part) and text is not None:
+            changes[name] = _positive(PREFIX + name.upper(), text, whole=name == "cache_size")
+    return replace(part, **changes)
+
+
+def _positive(name: str, text: str, *, whole: bool) -> float | int:
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        kind = "whole number" if whole else "number"
+        raise OptionInvalid(f"{name} is {text!r}; it must be a {kind} above 0")
+    return value
+
+
+# ── -o ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def parse_options(options: Iterable[str]) -> FuseOptions:
+    """`-o` options, comma-separated and repeatable. Raises OptionInvalid."""
+    result = FuseOptions(os.getuid(), os.getgid())
+    kernel: set[str] = set()
+    for option in ",".join(options).split(","):
+        name, equals, value = option.strip().partition("=")
+        if name in ("uid", "gid", "umask") and equals:
+            ids: dict[str, Any] = {name: _PARSERS[name](value)}
+            result = replace(result, **ids)
+        elif name in ("fsname", "subtype"):
+            raise OptionInvalid(f"-o {name} cannot be set: it shows the function that is mounted")
+        elif name in KERNEL_OPTIONS and not equals:
+            kernel.add(name)
+        elif name not in DEFAULT_OPTIONS:
+            known = ", ".join(sorted({*KERNEL_OPTIONS, "uid=", "gid=", "umask="}))
+            raise OptionInvalid(f"-o {option} is not known; there are {known}")
+    if {"allow_other", "allow_root"} <= kernel:
+        raise OptionInvalid("-o takes allow_other or allow_root, not both")
+    return replace(result, kernel=frozenset(kernel))
+
+
+def _uid(text: str) -> int:
+    try:
+        return int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise OptionInvalid(f"-o uid={text}: there is no such user") from None
+
+
+def _gid(text: str) -> int:
+    try:
+        return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise OptionInvalid(f"-o gid={text}: there is no such group") from None
+
+
+def _umask(text: str) -> int:
+    try:
+        mask = int(text, 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:
+        raise OptionInvalid(f"-o umask={text}: it must be octal, such as 022")
+    return mask
+
+
+_PARSERS = {"uid": _uid, "gid": _gid, "umask": _umask}

@@ -1,0 +1,96 @@
+"""The total table from the error tree to errnos, and the decorator that applies it.
+
+EAGAIN is never answered: readers take it for an end. Every leaf of the tree is in the table; the
+test of this module compares the two.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+import pyfuse3
+
+from pifopfs import errors
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ERRNOS: dict[type[errors.PifopfsError], int] = {
+    errors.Unreachable: errno.EHOSTUNREACH,
+    errors.ConnectionRefused: errno.ECONNREFUSED,
+    errors.ConnectTimedOut: errno.ETIMEDOUT,
+    errors.TlsFailure: errno.EPROTO,
+    errors.NoAnswer: errno.ETIMEDOUT,
+    errors.ConnectionBroken: errno.EIO,
+    errors.BadAnswer: errno.EIO,
+    errors.ServiceFailure: errno.EIO,
+    errors.AccessDenied: errno.EACCES,
+    errors.FunctionUnknown: errno.ENOENT,
+    errors.ExecutionUnknown: errno.ENOENT,
+    errors.InputUnknown: errno.ENOENT,
+    errors.OutputUnknown: errno.ENOENT,
+    errors.InputsClosed: errno.EACCES,
+    errors.AlreadyRunning: errno.EALREADY,
+    errors.AlreadyEnded: errno.EINVAL,
+    errors.NotStarted: errno.EINVAL,
+    errors.NotEnded: errno.ENOENT,
+    errors.TooLarge: errno.EFBIG,
+    errors.TooManyExecutions: errno.EDQUOT,
+    errors.ServiceBusy: errno.EBUSY,
+    errors.RequestRejected: errno.EIO,
+    errors.NoSuchName: errno.ENOENT,
+    errors.NameTaken: errno.EEXIST,
+    errors.NameInvalid: errno.EINVAL,
+    errors.NameTooLong: errno.ENAMETOOLONG,
+    errors.NotADirectory: errno.ENOTDIR,
+    errors.IsADirectory: errno.EISDIR,
+    errors.DirectoryNotEmpty: errno.ENOTEMPTY,
+    errors.AccessNotAllowed: errno.EACCES,
+    errors.OperationNotPermitted: errno.EPERM,
+    errors.OtherDirectory: errno.EXDEV,
+    errors.InputOpen: errno.EBUSY,
+    errors.InputUndeclared: errno.EINVAL,
+    errors.InputWithdrawn: errno.EINVAL,
+    errors.InputTorn: errno.EINVAL,
+    errors.NotWaitable: errno.EINVAL,
+    errors.Terminated: errno.ESTALE,
+    errors.WaitEnded: errno.ENOENT,
+    errors.OutputChanged: errno.EIO,
+    errors.LocalStorageFull: errno.ENOSPC,
+    errors.LocalStorageFailed: errno.EIO,
+    errors.Interrupted: errno.EINTR,
+}
+"""`SetupError` is not here: it is raised before anything is mounted."""
+
+
+def errno_of(error: errors.PifopfsError) -> int:
+    """The errno of an error, EIO for one that should not reach the kernel."""
+    return ERRNOS.get(type(error), errno.EIO)
+
+
+def answered(
+    handler: Callable[P, Coroutine[Any, Any, R]],
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Answer a request's failure with an errno; any other exception would end the whole mount."""
+
+    @functools.wraps(handler)
+    async def answer(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await handler(*args, **kwargs)
+        except pyfuse3.FUSEError:
+            raise
+        except errors.PifopfsError as error:
+            number = errno_of(error)
+            log.debug("%s: %s: %s", handler.__name__, errno.errorcode[number], error)
+            raise pyfuse3.FUSEError(number) from error
+        except Exception as error:
+            log.exception("bug in %s", handler.__name__)
+            raise pyfuse3.FUSEError(errno.EIO) from error
+
+    return answer

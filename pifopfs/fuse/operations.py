@@ -1,0 +1,265 @@
+"""Protocol adapter only: each request is one call into the tree and one reply.
+
+What a request means is decided in `pifopfs.tree`, what a failure is answered with in `errnos`.
+Calls that may block run under `interrupts`. Facts this rests on: flush must be implemented (its
+default answer turns it off for good); getxattr and its kin must answer ENOSYS, which the kernel
+remembers, or every write would cost a second request; names arrive with up to 1024 bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import NoReturn, TypeVar
+
+import pyfuse3
+from pyfuse3 import FileHandleT, FileNameT, FlagT, InodeT, ModeT, RequestContext, XAttrNameT
+
+from pifopfs.fuse.attributes import Ownership, changes, entry
+from pifopfs.fuse.callers import was_killed
+from pifopfs.fuse.errnos import answered
+from pifopfs.fuse.interrupts import Interrupts
+from pifopfs.tree.nodes import Handle, Node
+from pifopfs.tree.tree import Tree
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """An open file and the process that opened it: later requests do not say who asks."""
+
+    handle: Handle
+    pid: int
+
+
+class Operations(pyfuse3.Operations):
+    """The requests of one mount."""
+
+    supports_dot_lookup = False
+    enable_writeback_cache = False
+    enable_acl = False
+
+    def __init__(self, tree: Tree, ownership: Ownership, interrupts: Interrupts) -> None:
+        super().__init__()
+        self._tree = tree
+        self._ownership = ownership
+        self._interrupts = interrupts
+        self._numbers = count(1)
+        self._files: dict[int, OpenFile] = {}
+        self._listings: dict[int, list[tuple[str, Node]]] = {}
+
+    # ── Helpers ──────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, pid: int, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._interrupts.interruptible(pid, call)
+
+    def _entry(self, node: Node) -> pyfuse3.EntryAttributes:
+        return entry(node.attributes(), self._ownership)
+
+    def _told(self, node: Node) -> pyfuse3.EntryAttributes:
+        """Attributes for a reply that counts as a lookup."""
+        attributes = self._entry(node)
+        self._tree.remember(node)
+        return attributes
+
+    def _opened(self, handle: Handle, ctx: RequestContext) -> pyfuse3.FileInfo:
+        number = next(self._numbers)
+        self._files[number] = OpenFile(handle, ctx.pid)
+        return pyfuse3.FileInfo(fh=number, direct_io=handle.direct_io, keep_cache=handle.keep_cache)
+
+    # ── Names and attributes ─────────────────────────────────────────────────────────────────
+
+    @answered
+    async def lookup(
+        self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        directory = self._tree.directory(parent_inode)
+        node = await self._run(ctx.pid, lambda: directory.lookup(os.fsdecode(name)))
+        return self._told(node)
+
+    async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
+        self._tree.forget(inode_list)
+
+    @answered
+    async def getattr(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.EntryAttributes:
+        node = self._tree.node(inode)
+        return entry(await self._run(ctx.pid, node.look), self._ownership)
+
+    @answered
+    async def setattr(
+        self,
+        inode: InodeT,
+        attr: pyfuse3.EntryAttributes,
+        fields: pyfuse3.SetattrFields,
+        fh: FileHandleT | None,
+        ctx: RequestContext,
+    ) -> pyfuse3.EntryAttributes:
+        node, wanted = self._tree.node(inode), changes(attr, fields)
+        handle = None if fh is None else self._files[fh].handle
+        done = await self._run(ctx.pid, lambda: node.change(wanted, handle))
+        return entry(done, self._ownership)
+
+    @answered
+    async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
+        return os.fsencode(self._tree.node(inode).target())
+
+    @answered
+    async def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:
+        space, result = self._tree.space(), pyfuse3.StatvfsData()
+        for field in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail"):
+            setattr(result, field, getattr(space, field))
+        result.f_namemax = 255
+        return result
+
+    # ── Directories ──────────────────────────────────────────────────────────────────────────
+
+    @answered
+    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        directory = self._tree.directory(inode)
+        listing = list(await self._run(ctx.pid, directory.entries))
+        number = next(self._numbers)
+        self._listings[number] = listing
+        return number
+
+    @answered
+    async def readdir(self, fh: FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
+        listing = self._listings[fh]
+        for position, (name, node) in enumerate(listing[start_id:], start_id + 1):
+            attributes = self._entry(node)
+            if not pyfuse3.readdir_reply(token, os.fsencode(name), attributes, position):
+                break
+            self._tree.remember(node)
+
+    async def releasedir(self, fh: FileHandleT) -> None:
+        del self._listings[fh]
+
+    async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
+        """Names are recorded before they are answered."""
+
+    @answered
+    async def mkdir(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        directory = self._tree.directory(parent_inode)
+        return self._told(await self._run(ctx.pid, lambda: directory.mkdir(os.fsdecode(name))))
+
+    @answered
+    async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        directory = self._tree.directory(parent_inode)
+        await self._run(ctx.pid, lambda: directory.rmdir(os.fsdecode(name)))
+
+    @answered
+    async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        await self._tree.directory(parent_inode).unlink(os.fsdecode(name))
+
+    @answered
+    async def rename(
+        self,
+        parent_inode_old: InodeT,
+        name_old: FileNameT,
+        parent_inode_new: InodeT,
+        name_new: FileNameT,
+        flags: FlagT,
+        ctx: RequestContext,
+    ) -> None:
+        if flags & ~pyfuse3.RENAME_NOREPLACE:
+            raise pyfuse3.FUSEError(errno.EINVAL)
+        source = self._tree.directory(parent_inode_old)
+        target = self._tree.directory(parent_inode_new)
+        replace = not flags & pyfuse3.RENAME_NOREPLACE
+        await source.rename(os.fsdecode(name_old), target, os.fsdecode(name_new), replace=replace)
+
+    # ── Files ────────────────────────────────────────────────────────────────────────────────
+
+    @answered
+    async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> pyfuse3.FileInfo:
+        node = self._tree.node(inode)
+        return self._opened(await self._run(ctx.pid, lambda: node.open(flags)), ctx)
+
+    @answered
+    async def create(
+        self,
+        parent_inode: InodeT,
+        name: FileNameT,
+        mode: ModeT,
+        flags: FlagT,
+        ctx: RequestContext,
+    ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
+        directory = self._tree.directory(parent_inode)
+        node, handle = await directory.create(os.fsdecode(name), mode, flags)
+        return self._opened(handle, ctx), self._told(node)
+
+    @answered
+    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
+        file = self._files[fh]
+        return await self._run(file.pid, lambda: file.handle.read(off, size))
+
+    @answered
+    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+        file = self._files[fh]
+        return await self._run(file.pid, lambda: file.handle.write(off, buf))
+
+    @answered
+    async def flush(self, fh: FileHandleT) -> None:
+        file = self._files[fh]
+        killed = was_killed(file.pid)
+        await self._run(file.pid, lambda: file.handle.flush(killed=killed))
+
+    @answered
+    async def release(self, fh: FileHandleT) -> None:
+        await self._files.pop(fh).handle.release()
+
+    @answered
+    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
+        """Staged bytes are as safe as a close makes them; the service has them only after it."""
+
+    @answered
+    async def poll(
+        self,
+        inode: InodeT,
+        fh: FileHandleT,
+        poll_handle: pyfuse3.PollHandle | None,
+        ctx: RequestContext,
+    ) -> int:
+        handle = self._files[fh].handle
+        if handle.ready():
+            return select.POLLIN | select.POLLOUT
+        if poll_handle is not None:
+            handle.notify_when_ready(poll_handle.notify)
+        return 0
+
+    # ── What does not exist here ─────────────────────────────────────────────────────────────
+
+    async def link(
+        self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
+    ) -> NoReturn:
+        raise pyfuse3.FUSEError(errno.EPERM)
+
+    async def symlink(
+        self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext
+    ) -> NoReturn:
+        raise pyfuse3.FUSEError(errno.EPERM)
+
+    async def mknod(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
+    ) -> NoReturn:
+        raise pyfuse3.FUSEError(errno.EPERM)
+
+    async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> NoReturn:
+        raise pyfuse3.FUSEError(errno.ENOSYS)
+
+    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> NoReturn:
+        raise pyfuse3.FUSEError(errno.ENOSYS)
+
+    async def setxattr(
+        self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext
+    ) -> NoReturn:
+        raise pyfuse3.FUSEError(errno.ENOSYS)
+
+    async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> NoReturn:
+        raise pyfuse3.FUSEError(errno.ENOSYS)

@@ -1,0 +1,75 @@
+"""Mounting, serving and unmounting."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyfuse3
+import trio
+
+from pifopfs.errors import MountpointInvalid
+from pifopfs.fuse.attributes import Ownership
+from pifopfs.fuse.interrupts import Interrupts
+from pifopfs.fuse.operations import Operations
+from pifopfs.tree.tree import Tree
+
+log = logging.getLogger(__name__)
+
+OPTIONS = frozenset({"default_permissions", "noatime", "subtype=pifopfs"})
+
+REQUESTS_AT_ONCE = 100_000
+"""Each blocked reader holds one; the default of 99 would let them hang the whole mount."""
+
+NUDGE = 0.5
+"""Seconds between no-op signals, below."""
+
+
+async def serve_mount(
+    tree: Tree,
+    mountpoint: Path,
+    options: Set[str],
+    ownership: Ownership,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Mount, answer requests, return when the mount has gone; unmount when cancelled.
+
+    `options` go to the kernel as they are. Raises MountpointInvalid where mounting is refused.
+    """
+    interrupts = Interrupts()
+    operations = Operations(tree, ownership, interrupts)
+    try:
+        pyfuse3.init(operations, str(mountpoint), set(OPTIONS | options))
+    except RuntimeError as error:
+        raise MountpointInvalid(
+            f"{mountpoint} could not be mounted: {error}; is /dev/fuse there, and fusermount3 "
+            "installed? (allow_other needs user_allow_other in /etc/fuse.conf)"
+        ) from error
+    try:
+        with _nudged():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(interrupts.watch)
+                task_status.started()
+                await pyfuse3.main(max_tasks=REQUESTS_AT_ONCE)
+                nursery.cancel_scope.cancel()
+    finally:
+        pyfuse3.close(unmount=True)
+
+
+@contextmanager
+def _nudged() -> Iterator[None]:
+    """A timer that interrupts a blocking read of /dev/fuse.
+
+    The binding reads it while it holds the interpreter's lock, after it was found readable; where
+    the caller was killed in between, the read would freeze the process until the next request.
+    """
+    previous = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, NUDGE, NUDGE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

@@ -1,0 +1,103 @@
+"""Mountpoints: what is mounted where, what can be mounted on, and clearing dead mounts away."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from pifopfs.errors import MountpointInvalid
+
+log = logging.getLogger(__name__)
+
+FILESYSTEM = "fuse.pifopfs"
+COMMAND_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """A line of /proc/self/mountinfo."""
+
+    mountpoint: Path
+    filesystem: str
+    source: str
+
+
+def real_mountpoint(path: Path) -> Path:
+    """The path as the kernel knows it. The last component is not looked at: it may be dead."""
+    return path.parent.resolve() / path.name if path.name else path
+
+
+def find_mount(mountpoint: Path) -> Mounted | None:
+    """What is mounted on exactly this path, the topmost."""
+    found = None
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        fields, _, rest = line.partition(" - ")
+        path = Path(_unescape(fields.split(" ")[4]))
+        if path == mountpoint:
+            filesystem, source = rest.split(" ")[:2]
+            found = Mounted(path, filesystem, _unescape(source))
+    return found
+
+
+def _unescape(text: str) -> str:
+    """mountinfo writes blanks and backslashes as octal escapes."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def is_dead(mountpoint: Path) -> bool:
+    """Whether the daemon of what is mounted here has died."""
+    try:
+        mountpoint.stat()
+    except OSError as error:
+        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
+    return False
+
+
+def fusermount(mountpoint: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run `fusermount3 -u` with more flags; the caller looks at how it went."""
+    command = ["fusermount3", "-u", *flags, "--", str(mountpoint)]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False
+        )
+    except FileNotFoundError:
+        raise MountpointInvalid("fusermount3 is not installed; install the package fuse3") from None
+
+
+def prepare(path: Path) -> Path:
+    """The real path of a mountpoint that can be used; a dead mount on it is cleared away.
+
+    Raises MountpointInvalid.
+    """
+    mountpoint = real_mountpoint(path)
+    mounted = find_mount(mountpoint)
+    if mounted is not None and mounted.filesystem == FILESYSTEM and is_dead(mountpoint):
+        log.info("clearing away the dead mount of %s on %s", mounted.source, mountpoint)
+        fusermount(mountpoint, "-z")
+        mounted = find_mount(mountpoint)
+    if mounted is not None:
+        raise MountpointInvalid(
+            f"{path} is mounted already ({mounted.source}, {mounted.filesystem}); "
+            f"unmount it first: pifopfs umount {path}"
+        )
+    _check_empty_directory(mountpoint, path)
+    return mountpoint.resolve()
+
+
+def _check_empty_directory(mountpoint: Path, shown: Path) -> None:
+    try:
+        if os.listdir(mountpoint):  # noqa: PTH208
+            raise MountpointInvalid(f"{shown} is not empty; mount on an empty folder")
+    except FileNotFoundError:
+        raise MountpointInvalid(f"{shown} does not exist; make it: mkdir -p {shown}") from None
+    except NotADirectoryError:
+        raise MountpointInvalid(f"{shown} is not a directory; mount on an empty folder") from None
+    except OSError as error:
+        raise MountpointInvalid(f"{shown} cannot be used: {error.strerror}") from error
+    if not os.access(mountpoint, os.W_OK):
+        raise MountpointInvalid(f"{shown} is not yours to write to; mount on a folder of your own")

@@ -1,0 +1,120 @@
+"""One mount, wired: the service, the tree, FUSE, the control socket, signals.
+
+Shutdown order: no more requests are taken, uploads under way finish within a grace, the kernel
+lets go, background work is cancelled, the record and the lock go. A second signal skips the grace.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from pifopfs.api import FunctionClient
+from pifopfs.config import Config
+from pifopfs.fuse import Ownership, serve_mount
+from pifopfs.mount.control import serve_control
+from pifopfs.mount.mountpoint import prepare
+from pifopfs.mount.records import recorded
+from pifopfs.server.embedded import join_or_start
+from pifopfs.tree.tree import Tree, open_tree
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Mount:
+    """One mount from start to end."""
+
+    def __init__(self, config: Config, ready: Callable[[], None]) -> None:
+        self._config = config
+        self._ready = ready
+        self._tree: Tree | None = None
+
+    async def run(self) -> None:
+        """Mount, and return when it is unmounted. Raises SetupError, ServiceError."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._end_on_signal, nursery.cancel_scope)
+            await self._run()
+            nursery.cancel_scope.cancel()
+
+    async def _run(self) -> None:
+        config = self._config
+        mountpoint = prepare(config.mountpoint)
+        async with AsyncExitStack() as stack:
+            client, name = await stack.enter_async_context(_service(config))
+            function = await client.function()
+            tree = await stack.enter_async_context(open_tree(client, function, config.settings))
+            self._tree = tree
+            await self._serve(mountpoint, tree, name)
+        log.info("%s is unmounted from %s", name, mountpoint)
+
+    async def _serve(self, mountpoint: Path, tree: Tree, name: str) -> None:
+        config = self._config
+        options = {*config.options.kernel, f"fsname={name.replace(',', '_')}"}
+        ownership = Ownership(config.options.uid, config.options.gid, config.options.umask)
+        async with trio.open_nursery() as nursery:
+
+            async def mounted(task_status: trio.TaskStatus[None]) -> None:
+                await serve_mount(tree, mountpoint, options, ownership, task_status)
+                await self._settle()
+                nursery.cancel_scope.cancel()
+
+            await nursery.start(mounted)
+            await nursery.start(serve_control, mountpoint, tree.executions)
+            with recorded(mountpoint, name, config.folder, config.log_file):
+                log.info("%s is mounted on %s", name, mountpoint)
+                self._ready()
+                await trio.sleep_forever()
+
+    async def _settle(self) -> None:
+        """Let uploads under way finish, within the grace."""
+        if self._tree is not None:
+            with trio.move_on_after(self._config.limits.shutdown_grace):
+                await self._tree.settle()
+
+    async def _end_on_signal(
+        self, scope: trio.CancelScope, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """The first signal ends the mount in order, a second one at once."""
+
+        async def end() -> None:
+            await self._settle()
+            scope.cancel()
+
+        with trio.open_signal_receiver(*SIGNALS) as signals:
+            async with trio.open_nursery() as nursery:
+                task_status.started()
+                first = True
+                async for number in signals:
+                    log.info("%s: ending the mount", signal.Signals(number).name)
+                    if first:
+                        nursery.start_soon(end)
+                    else:
+                        scope.cancel()
+                    first = False
+
+
+@asynccontextmanager
+async def _service(config: Config) -> AsyncIterator[tuple[FunctionClient, str]]:
+    """A client of the service, and the function's name; a folder's server is started or joined."""
+    make = partial(FunctionClient, deadlines=config.deadlines)
+    async with AsyncExitStack() as stack:
+        if config.folder is not None:
+            server = await join_or_start(config.folder, deadline=config.limits.server_start)
+            stack.push_async_callback(server.aclose)
+            client = make(server.function, endpoint=server.endpoint)
+            name = server.function
+        else:
+            assert config.function is not None  # noqa: S101  # it is one or the other
+            name = config.function
+            client = make(
+                name, endpoint=config.endpoint, api_key=config.api_key, ca_file=config.ca_file
+            )
+        yield await stack.enter_async_context(client), name

@@ -1,0 +1,128 @@
+"""Complete outputs on the local disk, the least recently used going first.
+
+A file gets its final name only when it is complete, so what is found here is whole. Handles hold
+descriptors, so that removing a file takes nothing from its readers.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NewType
+from urllib.parse import quote
+
+from cachetools import LRUCache
+
+from pifopfs.tree.storage import translated
+from pifopfs.wire import ExecutionId
+
+log = logging.getLogger(__name__)
+
+Key = NewType("Key", str)
+"""Where an output is cached, relative to the cache folder."""
+
+
+def cache_key(execution: ExecutionId, output: str) -> Key:
+    """Both ids, each as one safe path component."""
+    return Key(f"{_component(execution)}/{_component(output)}")
+
+
+def _component(text: str) -> str:
+    return "=" + quote(text, safe="")
+
+
+@dataclass(frozen=True, slots=True)
+class CachedFile:
+    """A complete output."""
+
+    path: Path
+    size: int
+
+
+class _Files(LRUCache[Key, CachedFile]):
+    """Unlinks what it evicts."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit, getsizeof=lambda file: max(file.size, 1))
+
+    def popitem(self) -> tuple[Key, CachedFile]:
+        key, file = super().popitem()
+        file.path.unlink(missing_ok=True)
+        return key, file
+
+
+class OutputCache:
+    """The cache of one mount. Raises LocalStorageFull and LocalStorageFailed."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._complete = folder / "complete"
+        self._spool = folder / "spool"
+        self._files = _Files(limit)
+        with translated(str(folder)):
+            shutil.rmtree(self._spool, ignore_errors=True)  # downloads that a crash cut short
+            for part in (self._complete, self._spool):
+                part.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._load()
+
+    def _load(self) -> None:
+        found = [
+            (path.stat().st_atime_ns, path) for path in self._complete.glob("*/*") if path.is_file()
+        ]
+        for _, path in sorted(found):
+            key = Key(f"{path.parent.name}/{path.name}")
+            self._keep(key, CachedFile(path, path.stat().st_size))
+
+    def spool(self, name: str) -> tuple[int, Path]:
+        """A new file for a download: its descriptor (read and write) and its path."""
+        with translated(name):
+            self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, path = tempfile.mkstemp(dir=self._spool)
+        return handle, Path(path)
+
+    def complete(self, key: Key, spooled: Path, size: int) -> None:
+        """A download is whole: move it into the cache."""
+        path = self._complete / key
+        with translated(key):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            spooled.replace(path)
+        self._keep(key, CachedFile(path, size))
+
+    def _keep(self, key: Key, file: CachedFile) -> None:
+        try:
+            self._files[key] = file
+        except ValueError:
+            log.info("%s (%d bytes) is larger than the whole cache: not kept", key, file.size)
+            file.path.unlink(missing_ok=True)
+
+    def size(self, key: Key) -> int | None:
+        """The size of a complete output, None where it is not here."""
+        file = self._files.get(key)
+        return None if file is None else file.size
+
+    def open(self, key: Key) -> tuple[int, int] | None:
+        """A descriptor for reading and the size, None where it is not here."""
+        file = self._files.get(key)
+        if file is None:
+            return None
+        try:
+            return os.open(file.path, os.O_RDONLY | os.O_CLOEXEC), file.size
+        except FileNotFoundError:  # somebody has emptied the cache folder
+            self.drop(key)
+            return None
+
+    def drop(self, key: Key) -> None:
+        """Forget an output's bytes."""
+        file = self._files.pop(key, None)
+        if file is not None:
+            file.path.unlink(missing_ok=True)
+
+    def drop_execution(self, execution: ExecutionId) -> None:
+        """Forget all outputs of an execution."""
+        prefix = f"{_component(execution)}/"
+        for key in [key for key in self._files if key.startswith(prefix)]:
+            self.drop(key)
+        shutil.rmtree(self._complete / prefix, ignore_errors=True)

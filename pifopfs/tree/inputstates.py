@@ -1,0 +1,68 @@
+"""The life of an input's bytes, as a table.
+
+    writing     newer here than at the service; a writer may still be at it
+    unsent      closed, and the service lacks them
+    sent        the service has exactly these bytes
+    torn        the writer was killed, or a write failed, in the middle
+
+A daemon that dies leaves `writing` behind: its writer had not closed it, so it is torn.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class InputState(StrEnum):
+    """What is known of an input's bytes."""
+
+    WRITING = "writing"
+    UNSENT = "unsent"
+    SENT = "sent"
+    TORN = "torn"
+
+
+class InputEvent(StrEnum):
+    """What can happen to them."""
+
+    MODIFIED = "modified"
+    """Created, written, truncated."""
+    CLOSED = "closed"
+    """The last writer is gone, in order."""
+    UPLOADED = "uploaded"
+    """The service has taken the bytes as they are here now."""
+    CUT = "cut"
+    """A writer was killed, a write failed, or the daemon died."""
+    RENAMED = "renamed"
+    """They are under another name now, which the service does not have."""
+
+
+S, E = InputState, InputEvent
+
+TRANSITIONS: dict[tuple[InputState, InputEvent], InputState] = {
+    **{(state, E.MODIFIED): S.WRITING for state in S},
+    (S.WRITING, E.CLOSED): S.UNSENT,
+    (S.UNSENT, E.CLOSED): S.UNSENT,
+    (S.SENT, E.CLOSED): S.SENT,
+    (S.TORN, E.CLOSED): S.TORN,
+    (S.WRITING, E.UPLOADED): S.SENT,
+    (S.UNSENT, E.UPLOADED): S.SENT,
+    (S.SENT, E.UPLOADED): S.SENT,
+    (S.WRITING, E.CUT): S.TORN,
+    (S.TORN, E.CUT): S.TORN,
+    (S.UNSENT, E.CUT): S.UNSENT,
+    (S.SENT, E.CUT): S.SENT,
+    (S.WRITING, E.RENAMED): S.WRITING,
+    (S.UNSENT, E.RENAMED): S.UNSENT,
+    (S.SENT, E.RENAMED): S.UNSENT,
+    (S.TORN, E.RENAMED): S.TORN,
+}
+"""What is not here cannot happen: `after` raises."""
+
+
+def after(state: InputState, event: InputEvent) -> InputState:
+    """The state after `event`. Raises ValueError for an event that cannot happen in `state`."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise ValueError(f"an input that is {state} cannot be {event}") from None

@@ -1,0 +1,136 @@
+"""An execution with all its parts, and what can be done to it: start, stop, die."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cached_property
+from itertools import count
+
+from pifopfs.errors import (
+    AlreadyEnded,
+    AlreadyRunning,
+    ExecutionUnknown,
+    NotSent,
+    NotStarted,
+    Refused,
+)
+from pifopfs.tree import layout
+from pifopfs.tree.execution import Execution
+from pifopfs.tree.inputfolder import InputFolder
+from pifopfs.tree.log import LiveLog
+from pifopfs.tree.outputs import OutputFolder
+from pifopfs.tree.waiting import EndWatcher
+from pifopfs.wire import Status
+
+
+class Job:
+    """One execution as a directory shows it. The parts come to be when somebody looks."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self._start_unclear = False
+        """A start was sent whose answer never came: if it runs now, that was this start."""
+        self._slots = count(layout.FIRST_FREE_SLOT)
+        self._staging = execution.shared.settings.state_dir / "staging" / str(execution.serial)
+
+    def ino(self, slot: int) -> int:
+        """The inode number of one of the fixed files."""
+        return layout.ino(self.execution.serial, slot)
+
+    def _next_ino(self) -> int:
+        return self.ino(next(self._slots))
+
+    @cached_property
+    def inputs(self) -> InputFolder:
+        return InputFolder(self.execution, self._staging, self._next_ino)
+
+    @cached_property
+    def outputs(self) -> OutputFolder:
+        return OutputFolder(self.execution, self._next_ino)
+
+    @cached_property
+    def log(self) -> LiveLog:
+        return LiveLog(self.execution)
+
+    @cached_property
+    def end(self) -> EndWatcher:
+        return EndWatcher(self.execution)
+
+    # ── Start and stop ───────────────────────────────────────────────────────────────────────
+
+    async def check_start(self) -> None:
+        """Raises what `start` would refuse with, as far as it shows without uploading."""
+        with self.execution.attempt("start"):
+            await self._check_status()
+            self.inputs.check_startable()
+
+    async def _check_status(self) -> None:
+        execution = self.execution
+        execution.check_alive()
+        await execution.refresh()
+        tried = f"start of {execution.id}"
+        if execution.gone:
+            raise ExecutionUnknown(tried, "the service does not know it any more")
+        if execution.ended:
+            raise AlreadyEnded(tried, "it has ended")
+        if not execution.pending:
+            raise AlreadyRunning(tried, "it is running")
+
+    async def start(self) -> None:
+        """The commit: upload what the service lacks, refuse what is not right, start.
+
+        Raises ServiceError, AlreadyRunning, AlreadyEnded, InputOpen, InputUndeclared,
+        InputWithdrawn, InputTorn, Terminated.
+        """
+        execution = self.execution
+        with execution.attempt("start"):
+            async with execution.commit_lock:
+                if self._start_unclear:
+                    await execution.ask()
+                    self._start_unclear = False
+                    if execution.status is not Status.PENDING:
+                        return
+                await self._check_status()
+                await self.inputs.upload_lacking()
+                execution.check_alive()
+                self.inputs.check_startable()
+                self.inputs.check_sent()
+                await self._start()
+
+    async def _start(self) -> None:
+        execution = self.execution
+        execution.starting = self._start_unclear = True
+        try:
+            execution.observe(await execution.shared.client.start(execution.id))
+            self._start_unclear = False
+        except (NotSent, Refused):
+            self._start_unclear = False
+            raise
+        finally:
+            execution.starting = False
+
+    async def stop(self) -> None:
+        """Stop it; success when it has ended already. Raises ServiceError, NotStarted."""
+        execution = self.execution
+        with execution.attempt("stop"):
+            execution.check_alive()
+            await execution.refresh()
+            if execution.pending:
+                raise NotStarted(f"stop of {execution.id}", "it has not been started")
+            if not execution.ended:
+                execution.observe(await execution.shared.client.stop(execution.id))
+
+    # ── The end ──────────────────────────────────────────────────────────────────────────────
+
+    async def terminate(self) -> None:
+        """Delete it at the service, where it may be unknown already. Raises ServiceError."""
+        with self.execution.attempt("terminate"), contextlib.suppress(ExecutionUnknown):
+            await self.execution.shared.client.terminate(self.execution.id)
+
+    def die(self) -> None:
+        """Terminated or forgotten: local bytes go, open handles keep what they have."""
+        self.execution.die()
+        self.inputs.die()
+        self.outputs.die()
+        if self.log.readers == 0:
+            self.log.close()

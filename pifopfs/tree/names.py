@@ -1,0 +1,172 @@
+"""What a mount must still know after a remount, a crash or a reboot, in one SQLite file.
+
+Executions: name, id, the times this mount saw, the last document the service sent. Inputs: the
+state of each (its bytes are in the staging folder). Every method commits before it returns.
+File names are bytes to Linux, so they are stored as such.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from pifopfs.errors import LocalStorageFailed, LocalStorageFull
+from pifopfs.wire import ExecutionId
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS executions (
+    serial INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: inode numbers rest on it
+    id TEXT NOT NULL UNIQUE,
+    name BLOB NOT NULL UNIQUE,
+    created_ns INTEGER NOT NULL,
+    started_ns INTEGER,
+    ended_ns INTEGER,
+    document TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS inputs (
+    serial INTEGER NOT NULL REFERENCES executions ON DELETE CASCADE,
+    name BLOB NOT NULL,
+    state TEXT NOT NULL,
+    known INTEGER NOT NULL,
+    mode INTEGER,
+    uid INTEGER,
+    gid INTEGER,
+    PRIMARY KEY (serial, name)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRow:
+    """One execution. Times are nanoseconds of this machine's clock, None where not yet seen."""
+
+    serial: int
+    id: ExecutionId
+    name: str
+    created_ns: int
+    started_ns: int | None
+    ended_ns: int | None
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """One input: its state, and whether the service may have some version of it.
+
+    `mode`, `uid` and `gid` are what chmod and chown have set, None where they have not.
+    """
+
+    name: str
+    state: str
+    known: bool
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+class Names:
+    """The record. Raises LocalStorageFull and LocalStorageFailed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._translated():
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=2)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Close the file; the record stays."""
+        self._db.close()
+
+    def executions(self) -> list[ExecutionRow]:
+        """All that are known, oldest first."""
+        with self._translated():
+            rows = self._db.execute(
+                "SELECT serial, id, name, created_ns, started_ns, ended_ns, document"
+                " FROM executions ORDER BY serial"
+            ).fetchall()
+        return [
+            ExecutionRow(row[0], row[1], os.fsdecode(row[2]), row[3], row[4], row[5], document)
+            for row, document in ((row, json.loads(row[6])) for row in rows)
+        ]
+
+    def add(
+        self, execution: ExecutionId, name: str, created_ns: int, document: Mapping[str, Any]
+    ) -> int:
+        """Record a new execution; returns its serial number."""
+        with self._translated():
+            cursor = self._db.execute(
+                "INSERT INTO executions (id, name, created_ns, document) VALUES (?, ?, ?, ?)",
+                (execution, os.fsencode(name), created_ns, json.dumps(document)),
+            )
+        assert cursor.lastrowid is not None  # noqa: S101  # an INSERT always has one
+        return cursor.lastrowid
+
+    def rename(self, serial: int, name: str) -> None:
+        """Give an execution another name."""
+        with self._translated():
+            self._db.execute(
+                "UPDATE executions SET name = ? WHERE serial = ?", (os.fsencode(name), serial)
+            )
+
+    def observe(
+        self,
+        serial: int,
+        started_ns: int | None,
+        ended_ns: int | None,
+        document: Mapping[str, Any],
+    ) -> None:
+        """Record what the service said last."""
+        with self._translated():
+            self._db.execute(
+                "UPDATE executions SET started_ns = ?, ended_ns = ?, document = ? WHERE serial = ?",
+                (started_ns, ended_ns, json.dumps(document), serial),
+            )
+
+    def forget(self, serial: int) -> None:
+        """Drop an execution and its inputs."""
+        with self._translated():
+            self._db.execute("DELETE FROM executions WHERE serial = ?", (serial,))
+
+    def inputs(self, serial: int) -> list[InputRow]:
+        """The inputs of an execution."""
+        with self._translated():
+            rows = self._db.execute(
+                "SELECT name, state, known, mode, uid, gid FROM inputs"
+                " WHERE serial = ? ORDER BY name",
+                (serial,),
+            ).fetchall()
+        return [InputRow(os.fsdecode(row[0]), row[1], bool(row[2]), *row[3:]) for row in rows]
+
+    def put_input(self, serial: int, row: InputRow) -> None:
+        """Record an input's state."""
+        with self._translated():
+            self._db.execute(
+                "INSERT OR REPLACE INTO inputs (serial, name, state, known, mode, uid, gid)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (serial, os.fsencode(row.name), *astuple(row)[1:]),
+            )
+
+    def drop_input(self, serial: int, name: str) -> None:
+        """Forget an input."""
+        with self._translated():
+            self._db.execute(
+                "DELETE FROM inputs WHERE serial = ? AND name = ?", (serial, os.fsencode(name))
+            )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            kind = LocalStorageFull if full else LocalStorageFailed
+            raise kind(str(self._path), f"cannot record: {error}") from error

@@ -1,0 +1,155 @@
+"""The outputs of one execution: sizes without a download, bytes when somebody reads.
+
+Handles are of two kinds: on the complete file in the cache (the kernel may keep its pages), or on
+a download under way (every read asks here).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from pifopfs.errors import NoSuchName, OutputChanged, ServiceError
+from pifopfs.tree.background import SingleFlight
+from pifopfs.tree.cache import Key, cache_key
+from pifopfs.tree.downloads import Download
+from pifopfs.tree.execution import Execution
+from pifopfs.tree.storage import translated
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class CompleteReader:
+    """Reads the file in the cache, also after it has gone from there."""
+
+    name: str
+    file: int
+    complete: bool = True
+
+    async def read(self, offset: int, size: int) -> bytes:
+        with translated(self.name):
+            return os.pread(self.file, size, offset)
+
+    def close(self) -> None:
+        os.close(self.file)
+
+
+@dataclass(eq=False, slots=True)
+class DownloadReader:
+    """Reads a download while it grows."""
+
+    download: Download
+    complete: bool = False
+
+    async def read(self, offset: int, size: int) -> bytes:
+        return await self.download.read(offset, size)
+
+    def close(self) -> None:
+        self.download.leave()
+
+
+@dataclass(eq=False, slots=True)
+class Output:
+    """One output of an ended execution."""
+
+    execution: Execution
+    name: str
+    ino: int
+    _announced: int | None = None
+    """What the service says its length is, once asked."""
+    _asked: bool = False
+    _download: Download | None = None
+    _ask: SingleFlight[None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ask = SingleFlight(self.execution.shared.background, self._ask_size)
+
+    @property
+    def _key(self) -> Key:
+        return cache_key(self.execution.id, self.name)
+
+    @property
+    def size(self) -> int | None:
+        """The length as far as it is known without asking."""
+        size = self.execution.shared.cache.size(self._key)
+        if size is None and self._download is not None and self._download.complete:
+            return self._download.length
+        return self._announced if size is None else size
+
+    async def learn_size(self) -> int | None:
+        """Ask the service for the length, once. None where it does not tell, or does not answer."""
+        if self.size is None and not self._asked and not self.execution.gone:
+            try:
+                await self._ask()
+            except ServiceError as error:
+                log.info("size of output %s of %s: %s", self.name, self.execution.id, error)
+        return self.size
+
+    async def _ask_size(self) -> None:
+        client = self.execution.shared.client
+        self._announced = await client.output_size(self.execution.id, self.name)
+        self._asked = True
+
+    async def open(self) -> CompleteReader | DownloadReader:
+        """A reader; its length is known when this returns. Raises ServiceError, OutputChanged."""
+        self.execution.check_alive()
+        cached = self.execution.shared.cache.open(self._key)
+        if cached is not None:
+            return CompleteReader(self.name, cached[0])
+        if self._download is not None and isinstance(self._download.error, OutputChanged):
+            self._announced, self._asked, self._download = None, False, None
+        await self.learn_size()
+        download = self._join()
+        reader = DownloadReader(download)
+        try:
+            self._announced = await download.know_length()
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    def _join(self) -> Download:
+        download = self._download
+        if download is None or download.error is not None or download.readers == 0:
+            download = Download(self.execution, self.name, self._key, self._announced)
+            self._download = download
+        download.readers += 1
+        return download
+
+    def drop(self) -> None:
+        """Forget the cached bytes."""
+        self.execution.shared.cache.drop(self._key)
+
+    def die(self) -> None:
+        """The execution was terminated."""
+        if self._download is not None:
+            self._download.end()
+
+
+class OutputFolder:
+    """The files of `output/`."""
+
+    def __init__(self, execution: Execution, next_ino: Callable[[], int]) -> None:
+        self._execution = execution
+        self._next_ino = next_ino
+        self._outputs: dict[str, Output] = {}
+
+    def __iter__(self) -> Iterator[Output]:
+        return iter([self.get(spec.id) for spec in self._execution.outputs])
+
+    def get(self, name: str) -> Output:
+        """Raises NoSuchName."""
+        if all(spec.id != name for spec in self._execution.outputs):
+            raise NoSuchName(f"output/{name}")
+        if name not in self._outputs:
+            self._outputs[name] = Output(self._execution, name, self._next_ino())
+        return self._outputs[name]
+
+    def die(self) -> None:
+        """The execution was terminated: unfinished downloads fail, cached files go."""
+        for output in self._outputs.values():
+            output.die()
+        self._execution.shared.cache.drop_execution(self._execution.id)

@@ -1,0 +1,42 @@
+"""What can be set about the filesystem, and the few formulas of its freshness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+GONE_RECHECK = 10.0
+"""Seconds after which a final status (ended, gone) is asked for again when somebody reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All times in seconds."""
+
+    state_dir: Path
+    """Names and staged inputs of this mount; must survive a reboot."""
+    cache_dir: Path
+    """Downloaded outputs; may be deleted while nothing is mounted."""
+    cache_size: int = 10 * 2**30
+    """Bytes of complete outputs to keep."""
+    freshness: float = 1.0
+    """How old a status or log may be when somebody looks."""
+    shortest_interval: float = 0.05
+    longest_interval: float = 2.0
+    wait_outage: float = 300.0
+    """How long a read of `wait` rides out a service that does not answer."""
+
+    def poll_interval(self, age: float) -> float:
+        """Seconds between status requests while somebody waits for an execution `age` s old.
+
+        A tenth of its age, so that its end is noticed within 10 % of its length.
+        """
+        return min(max(age / 10, self.shortest_interval), self.longest_interval)
+
+    def status_age(self, age: float) -> float:
+        """How old the status may be when somebody looks at an execution `age` s old."""
+        return min(self.freshness, self.poll_interval(age))
+
+    def log_age(self, last_fetch: float) -> float:
+        """How old the log may be when its last fetch took `last_fetch` seconds."""
+        return max(self.freshness, 10 * last_fetch)

@@ -1,0 +1,57 @@
+"""What the whole tree of one mount shares, and what it knows of the function."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import trio
+
+from pifopfs.api import FunctionClient
+from pifopfs.tree.background import Background, SingleFlight
+from pifopfs.tree.cache import OutputCache
+from pifopfs.tree.layout import is_temporary
+from pifopfs.tree.names import Names
+from pifopfs.tree.settings import Settings
+from pifopfs.wire import Function
+
+FUNCTION_AGE = 60.0
+"""Seconds after which the Function object is asked for again when somebody opens it."""
+
+
+class FunctionInfo:
+    """The Function object, asked for again when somebody looks and it is old."""
+
+    def __init__(self, function: Function, client: FunctionClient, background: Background) -> None:
+        self.current = function
+        self._asked = trio.current_time()
+        self._fetch = SingleFlight(background, client.function)
+
+    async def refresh(self) -> None:
+        """Raises ServiceError."""
+        if trio.current_time() - self._asked > FUNCTION_AGE:
+            self.current = await self._fetch()
+            self._asked = trio.current_time()
+
+    def declares_input(self, name: str) -> bool:
+        """Whether `name` is an input; where the service does not tell, all but temporary names."""
+        declared = self.current.input
+        if declared is None:
+            return not is_temporary(name)
+        return any(spec.id == name for spec in declared)
+
+    def render(self) -> bytes:
+        """The document, for reading."""
+        return json.dumps(self.current.document, indent=2).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The parts that every execution of a mount uses."""
+
+    client: FunctionClient
+    names: Names
+    cache: OutputCache
+    background: Background
+    settings: Settings
+    function: FunctionInfo

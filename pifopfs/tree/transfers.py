@@ -1,0 +1,135 @@
+"""Inputs and outputs as files: the nodes and handles over their staged and cached bytes."""
+
+from __future__ import annotations
+
+import os
+from stat import S_IFREG
+
+from pifopfs.errors import AccessNotAllowed
+from pifopfs.tree.inputs import Input, Writer
+from pifopfs.tree.inputstates import InputEvent
+from pifopfs.tree.job import Job
+from pifopfs.tree.nodes import (
+    LIVE,
+    STATIC,
+    Attributes,
+    Changes,
+    Handle,
+    Node,
+    refuse_writing,
+    writes,
+)
+from pifopfs.tree.outputs import CompleteReader, DownloadReader, Output
+
+
+class InputHandle(Handle):
+    """An open input."""
+
+    def __init__(self, file: Input, writer: Writer | None) -> None:
+        self.file = file
+        self.writer = writer
+
+    async def read(self, offset: int, size: int) -> bytes:
+        return self.file.read(offset, size)
+
+    async def write(self, offset: int, data: bytes) -> int:
+        self.file.execution.check_alive()
+        if self.writer is None:
+            return await super().write(offset, data)
+        return self.file.write(self.writer, offset, data)
+
+    async def flush(self, *, killed: bool) -> None:
+        if self.writer is not None:
+            await self.file.flush(self.writer, killed=killed)
+
+    async def release(self) -> None:
+        await self.file.release(self.writer)
+
+
+class InputFile(Node):
+    """One file of `input/`: writable while pending, readable always."""
+
+    def __init__(self, job: Job, file: Input) -> None:
+        super().__init__(file.ino, file.name)
+        self.job = job
+        self.file = file
+
+    def attributes(self) -> Attributes:
+        file = self.file
+        mode = 0o666 if file.mode is None else file.mode
+        if not self.job.execution.pending:
+            mode &= ~0o222
+        if file.removed:
+            return Attributes(self.ino, S_IFREG | mode, 0, file.execution.changed_ns, LIVE)
+        timeout = LIVE if file.writers else STATIC
+        return Attributes(
+            self.ino, S_IFREG | mode, file.size, file.mtime_ns, timeout, file.uid, file.gid
+        )
+
+    async def open(self, flags: int) -> Handle:
+        self.job.execution.check_alive()
+        if writes(flags):
+            self.job.inputs.check_writable()
+        elif flags & os.O_TRUNC:
+            raise AccessNotAllowed(self.name)
+        writer = self.file.open(writing=writes(flags), truncate=bool(flags & os.O_TRUNC))
+        return InputHandle(self.file, writer)
+
+    async def change(self, changes: Changes, handle: Handle | None) -> Attributes:
+        """chmod, chown and times are remembered, and never count as a modification."""
+        if changes.size is not None:
+            self.job.inputs.check_writable()
+            self._truncate(changes.size, handle)
+        if changes.mode is not None:
+            self.file.set_mode(changes.mode)
+        if changes.uid is not None or changes.gid is not None:
+            self.file.set_owner(changes.uid, changes.gid)
+        if changes.atime_ns is not None or changes.mtime_ns is not None:
+            self.file.set_times(changes.atime_ns, changes.mtime_ns)
+        return self.attributes()
+
+    def _truncate(self, size: int, handle: Handle | None) -> None:
+        writer = handle.writer if isinstance(handle, InputHandle) else None
+        self.file.truncate(size, writer)
+        if not self.file.writers:  # truncate(2) by path: nothing will be closed
+            self.file.happen(InputEvent.CLOSED)
+            self.file.execution.shared.background.start(self.file.upload_kept)
+
+
+class OutputHandle(Handle):
+    """An open output: through the page cache only where the bytes are complete."""
+
+    def __init__(self, reader: CompleteReader | DownloadReader) -> None:
+        self._reader = reader
+        self.direct_io = not reader.complete
+        self.keep_cache = reader.complete
+
+    async def read(self, offset: int, size: int) -> bytes:
+        return await self._reader.read(offset, size)
+
+    async def release(self) -> None:
+        self._reader.close()
+
+
+class OutputFile(Node):
+    """One file of `output/`."""
+
+    def __init__(self, job: Job, output: Output) -> None:
+        super().__init__(output.ino, output.name)
+        self.job = job
+        self.output = output
+
+    def attributes(self) -> Attributes:
+        execution, size = self.job.execution, self.output.size
+        mtime_ns = execution.ended_ns or execution.changed_ns
+        timeout = LIVE if size is None else STATIC
+        return Attributes(self.ino, S_IFREG | 0o444, size or 0, mtime_ns, timeout)
+
+    async def look(self) -> Attributes:
+        await self.output.learn_size()
+        return self.attributes()
+
+    async def open(self, flags: int) -> Handle:
+        refuse_writing(self, flags)
+        with self.job.execution.attempt(f"download of output {self.name}"):
+            return OutputHandle(await self.output.open())

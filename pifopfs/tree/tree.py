@@ -1,0 +1,124 @@
+"""The whole tree of one mount: inode numbers to nodes, and its parts put together."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+from pifopfs.api import FunctionClient
+from pifopfs.errors import NoSuchName, StateLocked
+from pifopfs.tree.background import Background
+from pifopfs.tree.cache import OutputCache
+from pifopfs.tree.directories import ExecutionsDirectory, Root
+from pifopfs.tree.executions import Executions
+from pifopfs.tree.files import FunctionFile
+from pifopfs.tree.layout import ROOT_INO
+from pifopfs.tree.names import Names
+from pifopfs.tree.nodes import Directory, Node, as_directory
+from pifopfs.tree.settings import Settings
+from pifopfs.tree.shared import FunctionInfo, Shared
+from pifopfs.tree.storage import translated
+from pifopfs.wire import Function
+
+
+class Tree:
+    """Nodes by inode number.
+
+    Invariant: a node is in the table exactly while the kernel knows its number (the lookups that
+    were counted, less those forgotten), the root always.
+    """
+
+    def __init__(self, root: Root, executions: Executions, shared: Shared) -> None:
+        self.executions = executions
+        self._shared = shared
+        self._nodes: dict[int, Node] = {root.ino: root}
+        self._lookups: dict[int, int] = {root.ino: 1}
+
+    def node(self, ino: int) -> Node:
+        """Raises NoSuchName for a number that the kernel should have forgotten."""
+        try:
+            return self._nodes[ino]
+        except KeyError:
+            raise NoSuchName(f"inode {ino}") from None
+
+    def directory(self, ino: int) -> Directory:
+        """Raises NoSuchName, NotADirectory."""
+        return as_directory(self.node(ino))
+
+    def remember(self, node: Node) -> None:
+        """The kernel has been told of this node, once more."""
+        self._nodes.setdefault(node.ino, node)
+        self._lookups[node.ino] = self._lookups.get(node.ino, 0) + 1
+
+    def forget(self, lookups: Sequence[tuple[int, int]]) -> None:
+        """The kernel has forgotten so many lookups of each number. Raises nothing."""
+        for ino, count in lookups:
+            left = self._lookups.get(ino, 0) - count
+            if left > 0 or ino == ROOT_INO:
+                self._lookups[ino] = max(left, 1)
+            else:
+                self._lookups.pop(ino, None)
+                self._nodes.pop(ino, None)
+
+    def space(self) -> os.statvfs_result:
+        """The disk that inputs are staged on."""
+        with translated("statfs"):
+            return os.statvfs(self._shared.settings.state_dir)
+
+    async def settle(self) -> None:
+        """Return when no upload or creation is under way."""
+        await self._shared.background.idle()
+
+
+@asynccontextmanager
+async def open_tree(
+    client: FunctionClient, function: Function, settings: Settings
+) -> AsyncIterator[Tree]:
+    """The tree of a mount, with a nursery for its background work, which ends with the block.
+
+    Raises StateLocked where another mount uses the same names, LocalStorageFailed and -Full.
+    """
+    for folder in (settings.state_dir, settings.cache_dir):
+        with translated(str(folder)):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(settings.state_dir / "lock"):
+        names = Names(settings.state_dir / "names.sqlite")
+        try:
+            cache = OutputCache(settings.cache_dir, settings.cache_size)
+            async with trio.open_nursery() as nursery:
+                background = Background(nursery)
+                info = FunctionInfo(function, client, background)
+                yield _build(Shared(client, names, cache, background, settings, info))
+                nursery.cancel_scope.cancel()
+        finally:
+            names.close()
+
+
+def _build(shared: Shared) -> Tree:
+    executions = Executions(shared)
+    function = FunctionFile(shared.function, time.time_ns())
+    return Tree(Root(function, ExecutionsDirectory(executions)), executions, shared)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a state folder. The kernel lets go of it when the process dies."""
+    with translated(str(path)):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateLocked(
+                f"another mount uses the names in {path.parent}; "
+                "unmount it, or give this one a folder of its own with --state-dir"
+            ) from None
+        yield
+    finally:
+        os.close(handle)

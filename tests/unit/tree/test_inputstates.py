@@ -1,0 +1,29 @@
+"""The table of an input's states."""
+
+import pytest
+
+from pifopfs.tree.inputstates import TRANSITIONS, InputEvent, InputState, after
+
+
+def test_every_modification_means_writing() -> None:
+    assert {after(state, InputEvent.MODIFIED) for state in InputState} == {InputState.WRITING}
+
+
+def test_only_an_upload_makes_bytes_sent() -> None:
+    ways = {(s, e) for (s, e), new in TRANSITIONS.items() if new is InputState.SENT}
+    assert {e for s, e in ways if s is not InputState.SENT} == {InputEvent.UPLOADED}
+
+
+def test_torn_bytes_stay_torn_until_they_are_written_again() -> None:
+    for event in InputEvent:
+        if (InputState.TORN, event) in TRANSITIONS and event is not InputEvent.MODIFIED:
+            assert after(InputState.TORN, event) is InputState.TORN
+
+
+def test_torn_bytes_are_never_uploaded() -> None:
+    with pytest.raises(ValueError, match="torn cannot be uploaded"):
+        after(InputState.TORN, InputEvent.UPLOADED)
+
+
+def test_sent_bytes_under_another_name_are_unsent() -> None:
+    assert after(InputState.SENT, InputEvent.RENAMED) is InputState.UNSENT

@@ -1,0 +1,33 @@
+"""The formulas of freshness."""
+
+from pathlib import Path
+
+import pytest
+
+from pifopfs.tree.settings import Settings
+
+SETTINGS = Settings(Path("/s"), Path("/c"))
+
+
+@pytest.mark.parametrize(
+    ("age", "interval"), [(0, 0.05), (0.5, 0.05), (5, 0.5), (20, 2.0), (1e6, 2.0)]
+)
+def test_waiting_polls_at_a_tenth_of_the_age_within_bounds(age: float, interval: float) -> None:
+    assert SETTINGS.poll_interval(age) == pytest.approx(interval)
+
+
+def test_the_first_minute_of_waiting_takes_at_most_seventy_requests() -> None:
+    now, requests = 0.0, 0
+    while now < 60:
+        now += SETTINGS.poll_interval(now)
+        requests += 1
+    assert requests <= 70
+
+
+def test_a_look_is_at_most_a_second_old() -> None:
+    assert SETTINGS.status_age(1e6) == 1.0
+
+
+def test_a_log_that_is_slow_to_fetch_is_fetched_less_often() -> None:
+    assert SETTINGS.log_age(0.01) == 1.0
+    assert SETTINGS.log_age(3.0) == 30.0

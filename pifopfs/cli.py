@@ -217,3 +217,15 @@ def forget_command(execution: Path) -> None:
             raise errors.OptionInvalid(f"{execution} is not of the form MOUNTPOINT/executions/NAME")
         mountpoint = path.parent.parent
         click.echo(control.forget(mountpoint.parent.resolve() / mountpoint.name, path.name))
+
+
+# ── serve ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pifopfs.command("serve", epilog=EXIT_CODE_HELP)
+@click.argument("root", type=FOLDER)
+@click.option("--socket", type=FILE, help="Where to listen; in a folder that only you can enter.")
+@click.option("--store", type=FOLDER, help="Where executions are kept.")
+@click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
+def serve_command(root: Path, socket: Path | None, store: Path | None, log_level: str) -> None:
+    """Serve the functions ROOT/AUTHOR/ID/function.json on a Unix socket, until interrupted."""

@@ -1,0 +1,164 @@
+"""Whatever breaks: an errno in bounded time, the rest of the mount alive, and recovery."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.mount.fakeservice import FakeService, Fault, garbage, hang, refuse, reset, until
+from tests.mount.harness import Mount
+
+NEVER = threading.Event()
+
+FAULTS: dict[str, Fault] = {
+    "401": refuse(401),
+    "429": refuse(429),
+    "500": refuse(500),
+    "503": refuse(503),
+    "garbage": garbage,
+    "hang": hang(NEVER, 30),
+    "reset": reset,
+}
+
+OPERATIONS = {
+    "create": "mkdir executions/k",
+    "upload": "cp /etc/hostname executions/j/input/coords",
+    "start": "echo 1 > executions/j/start",
+    "status": "cat executions/j/status",
+    "log": "cat executions/j/log",
+    "terminate": "rmdir executions/j",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_fails_in_bounded_time_and_recovers(
+    job: Mount, service: FakeService, operation: str, fault: str
+) -> None:
+    service.fault(operation, FAULTS[fault])
+    until(lambda: job.sh(OPERATIONS[operation], check=False, timeout=60).returncode != 0)
+    began = time.monotonic()
+    job.sh("ls -l executions executions/j executions/j/input > /dev/null; cat executions/j/id")
+    assert time.monotonic() - began < 5
+    service.heal()
+    until(lambda: job.sh(OPERATIONS[operation], check=False, timeout=60).returncode == 0)
+
+
+def test_a_service_that_is_down_leaves_everything_local_fast(
+    job: Mount, service: FakeService
+) -> None:
+    job.sh("echo 1 > executions/j/input/coords")
+    service.down()
+    began = time.monotonic()
+    job.sh(
+        "ls -lR executions; cat executions/j/input/coords executions/j/id;"
+        " echo 2 > executions/j/input/x"
+    )
+    result = job.sh("mkdir executions/k", check=False)
+    assert "refused" in result.stderr or "No route to host" in result.stderr
+    assert job.sh("cat executions/j/status", check=False).returncode != 0
+    assert time.monotonic() - began < 10
+    service.up()
+    assert job.out("cat executions/j/status") == "pending\n"
+
+
+BUGGY = """
+import sys
+from pifopfs.tree import files
+from pifopfs.cli import main
+
+async def broken(self, flags):
+    raise ZeroDivisionError("a bug")
+
+files.StopFile.open = broken
+files.ValueFile.attributes, keep = None, files.ValueFile.attributes
+files.ValueFile.attributes = lambda self: 1 / 0 if self.name == "exit_code" else keep(self)
+sys.argv[0] = "pifopfs"
+main()
+"""
+
+
+def test_a_bug_in_a_handler_is_EIO_with_a_traceback_and_leaves_the_mount_alive(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = Mount(service.socket.parent, "joe/tsp", "--endpoint", service.endpoint)
+    script = mount.root / "buggy.py"
+    script.write_text(BUGGY)
+    monkeypatch.setattr("tests.mount.harness.PIFOPFS", [sys.executable, str(script)])
+    with mount:
+        mount.sh("mkdir executions/j")
+        for command in ["echo 1 > executions/j/stop", "stat executions/j/exit_code"]:
+            assert "Input/output error" in mount.sh(command, check=False).stderr
+        assert mount.sh("ls executions/j", check=False).returncode != 2**8
+        assert mount.out("cat executions/j/status") == "pending\n"
+        assert "ZeroDivisionError" in mount.log
+
+
+def test_a_full_disk_is_ENOSPC_and_nothing_is_run_on_what_was_written(
+    service: FakeService,
+) -> None:
+    root = service.socket.parent
+    state = root / "small"
+    state.mkdir()
+    os.system(f"mount -t tmpfs -o size=2m tmpfs {state}")
+    try:
+        args = ("joe/tsp", "--endpoint", service.endpoint, "--state-dir", str(state))
+        with Mount(root, *args) as mount:
+            mount.sh("mkdir executions/j")
+            result = mount.sh("head -c 5000000 /dev/zero > executions/j/input/coords", check=False)
+            assert "No space left" in result.stderr
+            mount.sh("cat executions/j/status executions/j/error")
+            assert "Invalid" in mount.sh("echo 1 > executions/j/start", check=False).stderr
+            assert service.count("upload") == 0
+            mount.sh("echo small > executions/j/input/coords; echo 1 > executions/j/start")
+            assert service.only().inputs == {"coords": b"small\n"}
+    finally:
+        os.system(f"umount -l {state}")
+
+
+def test_sigterm_lets_an_upload_finish(job: Mount, service: FakeService) -> None:
+    release = threading.Event()
+
+    def slow(handler: object) -> None:
+        release.wait(20)
+        service.requests.pop()
+        service.heal()
+        handler._route()  # type: ignore[attr-defined]
+
+    service.fault("upload", slow)
+    copying = job.spawn("cp", "/etc/hostname", "executions/j/input/coords")
+    until(lambda: service.count("upload"))
+    pid = job.pid
+    os.kill(pid, signal.SIGTERM)
+    release.set()
+    assert copying.wait(20) == 0
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    assert list(service.only().inputs) == ["coords"]
+
+
+def test_the_key_is_in_no_place_that_others_see(service: FakeService) -> None:
+    secret = "apikey_" + "S3cr3t" * 8
+    root = service.socket.parent
+    key = root / "key"
+    key.write_text(secret + "\n")
+    args = ("joe/tsp", "--endpoint", service.endpoint, "--api-key-file", str(key))
+    with Mount(root, *args, "--log-level", "debug") as mount:
+        mount.sh("mkdir executions/j; cp /etc/hostname executions/j/input/coords")
+        service.fault("start", refuse(403))
+        mount.sh("echo 1 > executions/j/start", check=False)
+        seen = mount.out("cat executions/j/error executions/j/status.json function.json")
+        seen += (root / "mnt").name + Path("/proc/mounts").read_text()
+        seen += Path(f"/proc/{mount.pid}/cmdline").read_text()
+        seen += Path(f"/proc/{mount.pid}/environ").read_text()
+        key.unlink()
+        for folder in ("state", "cache", "run"):
+            for path in (root / folder).rglob("*"):
+                if path.is_file():
+                    seen += path.read_bytes().decode("latin-1")
+        assert "S3cr3t" not in seen

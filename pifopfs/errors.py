@@ -18,6 +18,7 @@
     │       ├── ExecutionUnknown
     │       ├── InputUnknown
     │       ├── OutputUnknown
+    │       ├── ApiKeyUnknown
     │       ├── InputsClosed         upload after the start
     │       ├── AlreadyRunning       start of a running execution
     │       ├── AlreadyEnded         start of an ended execution
@@ -86,6 +87,10 @@ class ServiceError(PifopfsError):
         super().__init__(tried, answer)
         self.tried = tried
         self.answer = answer
+        self.code: int | None = None
+        """The HTTP status code, where there was an answer."""
+        self.retry_after: float | None = None
+        """Seconds after which the service wants to be asked again, where it says so."""
 
     def __str__(self) -> str:
         return f"{self.tried}: {self.answer}"
@@ -153,6 +158,10 @@ class InputUnknown(Refused):
 
 class OutputUnknown(Refused):
     advice = "The execution has not produced this output: see its log."
+
+
+class ApiKeyUnknown(Refused):
+    advice = "Check the key's name: the function has no API key of this name."
 
 
 class InputsClosed(Refused):

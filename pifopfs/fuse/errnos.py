@@ -35,6 +35,7 @@ ERRNOS: dict[type[errors.PifopfsError], int] = {
     errors.ExecutionUnknown: errno.ENOENT,
     errors.InputUnknown: errno.ENOENT,
     errors.OutputUnknown: errno.ENOENT,
+    errors.ApiKeyUnknown: errno.ENOENT,
     errors.InputsClosed: errno.EACCES,
     errors.AlreadyRunning: errno.EALREADY,
     errors.AlreadyEnded: errno.EINVAL,

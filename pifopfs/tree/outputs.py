@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pifopfs.errors import NoSuchName, OutputChanged, ServiceError
+from pifopfs.errors import NoSuchName, OutputChanged, Refused, ServiceError
 from pifopfs.tree.background import SingleFlight
 from pifopfs.tree.cache import Key, cache_key
 from pifopfs.tree.downloads import Download
@@ -85,6 +85,7 @@ class Output:
             try:
                 await self._ask()
             except ServiceError as error:
+                self._asked = isinstance(error, Refused)
                 log.info("size of output %s of %s: %s", self.name, self.execution.id, error)
         return self.size
 

@@ -1,0 +1,305 @@
+"""The client: one method for each endpoint of the REST API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+from pifopfs import errors, wire
+from pifopfs.api import answers
+from pifopfs.api.answers import Call
+from pifopfs.api.bodies import Content, OutputStream, Upload
+from pifopfs.api.credentials import ApiKey
+from pifopfs.api.deadlines import Deadlines
+from pifopfs.api.endpoint import DEFAULT_ENDPOINT, Endpoint
+from pifopfs.api.exchange import LARGEST_LOG, Exchange, Request
+from pifopfs.api.retries import Policy, Remembering
+from pifopfs.api.transport import make_client
+from pifopfs.wire import ExecutionId
+
+HEAD_UNSUPPORTED = {400, 405, 501}
+
+T = TypeVar("T")
+
+
+class FunctionClient:
+    """A function of PIFOP Functions, called over its REST API. Use it with `async with`, in trio.
+
+    Every method raises a ServiceError of `pifopfs.errors` when it fails, within the deadlines.
+    Reads, uploads that can be repeated, stop and terminate are tried again after failures that
+    pass; creating and starting never are (`start` asks for the status instead).
+    """
+
+    def __init__(
+        self,
+        function: str,
+        *,
+        endpoint: str | Endpoint = DEFAULT_ENDPOINT,
+        api_key: str | ApiKey | None = None,
+        ca_file: Path | None = None,
+        deadlines: Deadlines | None = None,
+        allow_plain_http: bool = False,
+    ) -> None:
+        """`function` is AUTHOR/ID; `endpoint` is `https://HOST[:PORT]` or `unix:/path/of/socket`.
+
+        `ca_file` replaces the system's certificates. Raises EndpointInvalid, CredentialsInvalid,
+        and FunctionUnknown for a name that no function can have.
+        """
+        if isinstance(endpoint, str):
+            endpoint = Endpoint.parse(endpoint, allow_plain_http=allow_plain_http)
+        if isinstance(api_key, str):
+            api_key = ApiKey(api_key)
+        self.name = function
+        author, _, name = function.partition("/")
+        unknown = errors.FunctionUnknown
+        self._path = f"/{_segment(author, unknown, function)}/{_segment(name, unknown, function)}"
+        self._deadlines = deadlines or Deadlines()
+        self._http = make_client(endpoint, api_key, ca_file, self._deadlines)
+        self._exchange = Exchange(self._http)
+        self._reading = Policy(self._deadlines, server_errors=True)
+        self._repeating = Policy(self._deadlines)
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._http.__aexit__(kind, error, traceback)
+
+    # ── The function ─────────────────────────────────────────────────────────────────────────
+
+    async def function(self) -> wire.Function:
+        """The Function object. Raises FunctionUnknown."""
+        request = Request(Call.FUNCTION, "GET", self._path, f"of {self.name}")
+        return await self._read(request, wire.Function.from_json)
+
+    async def create(self) -> wire.Execution:
+        """A new execution, pending. One request: after Unclear there may be one nobody knows of.
+
+        Raises TooManyExecutions.
+        """
+        request = Request(Call.CREATE, "POST", f"{self._path}/executions", f"of {self.name}")
+        return await self._exchange.document(
+            request, wire.Execution.from_json, within=self._deadlines.create
+        )
+
+    # ── An execution ─────────────────────────────────────────────────────────────────────────
+
+    async def upload(
+        self, execution: ExecutionId, input_id: str, content: Content
+    ) -> wire.InputInfo:
+        """Give an input its bytes; a file or stream is not held in memory.
+
+        Bytes and files are sent again after a failure that passes, an asynchronous iterable is
+        not. Raises InputUnknown, InputsClosed, TooLarge; OSError where a file cannot be opened.
+        """
+        subject = f"of input {input_id} to {execution}"
+        segment = _segment(input_id, errors.InputUnknown, f"{Call.UPLOAD} {subject}")
+        upload = Upload(content)
+        request = Request(
+            Call.UPLOAD, "POST", self._of(execution, f"/input/{segment}"), subject, upload=upload
+        )
+        policy = self._repeating if upload.repeatable else None
+        try:
+            return await self._exchange.document(
+                request, wire.InputInfo.from_json, within=None, policy=policy
+            )
+        except errors.Refused as error:
+            raise await self._explained(request, execution, error) from None
+
+    async def start(self, execution: ExecutionId) -> wire.Execution:
+        """Start it, once. After an unclear outcome the status decides.
+
+        Raises AlreadyRunning, AlreadyEnded, TooManyExecutions.
+        """
+        request = Request(Call.START, "POST", self._of(execution, "/start"), f"of {execution}")
+        try:
+            return await self._exchange.document(
+                request, wire.Execution.from_json, within=self._deadlines.total
+            )
+        except errors.Unclear as unclear:
+            try:
+                seen = await self.execution(execution)
+            except errors.ServiceError:
+                raise unclear from None
+            if seen.status is wire.Status.PENDING:
+                raise
+            return seen
+        except errors.Refused as error:
+            raise await self._explained(request, execution, error) from None
+
+    async def execution(self, execution: ExecutionId) -> wire.Execution:
+        """The Execution object, without its log. Raises ExecutionUnknown."""
+        request = Request(
+            Call.STATUS,
+            "GET",
+            self._of(execution),
+            f"of {execution}",
+            params={"include_log": "false"},
+        )
+        return await self._read(request, wire.Execution.from_json)
+
+    async def log(self, execution: ExecutionId, offset: int = 0) -> wire.LogPiece:
+        """The Execution object with its log from byte `offset` on, or the whole log where the
+        service cannot tell a part: look at the answer's `offset`. Raises ExecutionUnknown.
+        """
+        request = Request(
+            Call.LOG,
+            "GET",
+            self._of(execution),
+            f"of {execution}",
+            params={"include_log": "true", "log_offset": offset},
+            largest=LARGEST_LOG,
+        )
+        return await self._read(request, wire.LogPiece.from_json)
+
+    async def output_size(self, execution: ExecutionId, output_id: str) -> int | None:
+        """The length of an output in bytes, None where the service does not tell.
+
+        Raises OutputUnknown, NotEnded.
+        """
+        request = self._output_request(Call.SIZE, "HEAD", execution, output_id)
+        try:
+            headers = await self._exchange.headers(
+                request, within=self._deadlines.total, policy=self._reading
+            )
+        except errors.Refused as error:
+            if error.code in HEAD_UNSUPPORTED:
+                return None
+            raise await self._explained(request, execution, error) from None
+        length = headers.get("Content-Length", "")
+        plain = headers.get("Content-Encoding", "identity") == "identity"
+        return int(length) if plain and length.isdecimal() else None
+
+    @asynccontextmanager
+    async def output(self, execution: ExecutionId, output_id: str) -> AsyncIterator[OutputStream]:
+        """The bytes of an output, as a stream. Raises OutputUnknown, NotEnded."""
+        request = self._output_request(Call.OUTPUT, "GET", execution, output_id)
+        try:
+            response = await self._exchange.begin(
+                request, within=self._deadlines.total, policy=self._reading
+            )
+        except errors.Refused as error:
+            raise await self._explained(request, execution, error) from None
+        try:
+            if response.status_code != 200:
+                raise errors.BadAnswer(request.tried, f"{response.status_code} where 200 is due")
+            yield OutputStream(request.tried, response)
+        finally:
+            await response.aclose()
+
+    async def stop(self, execution: ExecutionId) -> wire.Execution:
+        """End a running execution; one that has ended stays as it is. Raises NotStarted."""
+        request = Request(Call.STOP, "POST", self._of(execution, "/stop"), f"of {execution}")
+        try:
+            return await self._exchange.document(
+                request,
+                wire.Execution.from_json,
+                within=self._deadlines.total,
+                policy=self._repeating,
+            )
+        except errors.Refused as error:
+            raise await self._explained(request, execution, error) from None
+
+    async def terminate(self, execution: ExecutionId) -> None:
+        """Delete the execution, also when it runs. Raises ExecutionUnknown."""
+        request = Request(Call.TERMINATE, "DELETE", self._of(execution), f"of {execution}")
+        await self._delete(request, errors.ExecutionUnknown, self._deadlines.create)
+
+    # ── API keys: for the author, with the master key ────────────────────────────────────────
+
+    async def create_api_key(
+        self,
+        name: str,
+        *,
+        max_memory: float | None = None,
+        max_time: float | None = None,
+        max_executions: int | None = None,
+    ) -> wire.ApiKeyInfo:
+        """A new key for this function; limits in megabytes, minutes, running executions.
+
+        Needs the master key as `api_key`. Raises RequestRejected where the name is taken.
+        """
+        limits = {
+            "max_memory": max_memory,
+            "max_time": max_time,
+            "max_executions": max_executions,
+        }
+        params = {"key_name": name} | {k: str(v) for k, v in limits.items() if v is not None}
+        request = Request(
+            Call.CREATE_KEY, "POST", f"{self._path}/api_keys", f"{name!r}", params=params
+        )
+        return await self._exchange.document(
+            request, wire.ApiKeyInfo.from_json, within=self._deadlines.total
+        )
+
+    async def delete_api_key(self, name: str) -> None:
+        """Take a key back. Needs the master key. Raises ApiKeyUnknown."""
+        segment = _segment(name, errors.ApiKeyUnknown, f"{Call.DELETE_KEY} {name!r}")
+        request = Request(
+            Call.DELETE_KEY, "DELETE", f"{self._path}/api_keys/{segment}", f"{name!r}"
+        )
+        await self._delete(request, errors.ApiKeyUnknown, self._deadlines.total)
+
+    # ── What they share ──────────────────────────────────────────────────────────────────────
+
+    def _of(self, execution: ExecutionId, rest: str = "") -> str:
+        segment = _segment(execution, errors.ExecutionUnknown, f"{execution!r}")
+        return f"{self._path}/executions/{segment}{rest}"
+
+    def _output_request(
+        self, call: Call, method: str, execution: ExecutionId, output_id: str
+    ) -> Request:
+        subject = f"{output_id} of {execution}"
+        segment = _segment(output_id, errors.OutputUnknown, f"{call} {subject}")
+        return Request(call, method, self._of(execution, f"/output/{segment}"), subject)
+
+    async def _read(self, request: Request, parse: Callable[[object], T]) -> T:
+        return await self._exchange.document(
+            request, parse, within=self._deadlines.total, policy=self._reading
+        )
+
+    async def _delete(
+        self, request: Request, unknown: type[errors.ServiceError], within: float
+    ) -> None:
+        """Delete, again where that may help: it is done when a later try finds nothing."""
+        policy = Remembering(self._repeating)
+        try:
+            await self._exchange.document(request, _anything, within=within, policy=policy)
+        except unknown:
+            if not policy.unclear:
+                raise
+
+    async def _explained(
+        self, request: Request, execution: ExecutionId, error: errors.Refused
+    ) -> errors.ServiceError:
+        """What a 409 or 404 means, which the execution's status tells; other errors as they are."""
+        unknown = answers.UNKNOWN_PART.get(request.call) if error.code == 404 else None
+        if error.code != 409 and unknown is None:
+            return error
+        try:
+            seen = await self.execution(execution)
+        except errors.ServiceError as failure:
+            return failure
+        kind = unknown or answers.conflict(request.call, seen.status)
+        return kind(error.tried, error.answer)
+
+
+def _anything(document: object) -> None:
+    """What is deleted needs no reading."""
+
+
+def _segment(text: str, unknown: type[errors.ServiceError], tried: str) -> str:
+    """A segment of a path. Raises `unknown` for what cannot be one: httpx would follow dots."""
+    if text in ("", ".", ".."):
+        raise unknown(tried, f"{text!r} is not a name")
+    return quote(text, safe="", errors="surrogateescape")

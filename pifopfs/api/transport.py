@@ -1,0 +1,117 @@
+"""httpx, and its failures in the words of the error tree.
+
+The only module that knows httpx's exceptions. Nothing is followed or guessed here: no redirects,
+no retries; proxies from the environment only where TLS keeps the key from them.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from pifopfs import __version__, errors
+from pifopfs.api.credentials import ApiKey
+from pifopfs.api.deadlines import Deadlines
+from pifopfs.api.endpoint import Endpoint
+
+KEEPALIVE = 3.0
+"""Seconds an idle connection is kept: less than servers do, or a request could meet its end."""
+CONNECTIONS = 100
+
+
+def make_client(
+    endpoint: Endpoint, api_key: ApiKey | None, ca_file: Path | None, deadlines: Deadlines
+) -> httpx.AsyncClient:
+    """A client for one service. Raises EndpointInvalid for a CA file that is none."""
+    headers = {"User-Agent": f"pifopfs/{__version__}", "Accept-Encoding": "identity"}
+    if api_key is not None:
+        headers["Authorization"] = f"Bearer {api_key.reveal()}"
+    limits = httpx.Limits(
+        max_connections=CONNECTIONS,
+        max_keepalive_connections=CONNECTIONS,
+        keepalive_expiry=KEEPALIVE,
+    )
+    transport = None
+    if endpoint.socket is not None:
+        transport = httpx.AsyncHTTPTransport(uds=str(endpoint.socket), limits=limits)
+    stall = deadlines.stall
+    return httpx.AsyncClient(
+        base_url=endpoint.base_url,
+        headers=headers,
+        verify=_tls(ca_file) if endpoint.encrypted else False,
+        timeout=httpx.Timeout(stall, connect=deadlines.connect, pool=deadlines.total),
+        limits=limits,
+        transport=transport,
+        trust_env=endpoint.encrypted,
+        follow_redirects=False,
+    )
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    if ca_file is None:
+        return httpx.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise errors.EndpointInvalid(f"the CA file {ca_file} cannot be used: {reason}") from error
+
+
+@contextmanager
+def translated(tried: str) -> Iterator[None]:
+    """Raise a ServiceError for a failure of httpx; `tried` says what was asked."""
+    try:
+        yield
+    except httpx.ConnectTimeout as error:
+        raise errors.ConnectTimedOut(tried, "no connection in time") from error
+    except httpx.PoolTimeout as error:
+        raise errors.ConnectTimedOut(tried, "all connections are in use") from error
+    except httpx.TimeoutException as error:
+        raise errors.NoAnswer(tried, "no answer in time") from error
+    except httpx.ConnectError as error:
+        raise _not_connected(tried, error) from error
+    except (httpx.RemoteProtocolError, httpx.NetworkError) as error:
+        if _cause(error, ssl.SSLError) is not None:
+            raise errors.ConnectionBroken(tried, f"TLS failed: {error}") from error
+        raise errors.ConnectionBroken(tried, f"the connection broke: {error}") from error
+    except (httpx.DecodingError, httpx.TooManyRedirects) as error:
+        raise errors.BadAnswer(tried, f"the answer cannot be read: {error}") from error
+    except httpx.ProxyError as error:
+        raise errors.Unreachable(tried, f"the proxy refused: {error}") from error
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise errors.BadAnswer(tried, f"{type(error).__name__}: {error}") from error
+
+
+def _not_connected(tried: str, error: httpx.ConnectError) -> errors.NotSent:
+    tls = _cause(error, ssl.SSLError)
+    if tls is not None:
+        reason = getattr(tls, "verify_message", None) or getattr(tls, "reason", None) or tls
+        return errors.TlsFailure(tried, f"TLS failed: {reason}")
+    if _cause(error, ConnectionRefusedError) is not None:
+        return errors.ConnectionRefused(tried, "connection refused")
+    name = _cause(error, socket.gaierror)
+    reason = name or _cause(error, OSError) or error
+    text = getattr(reason, "strerror", None) or str(reason)
+    return errors.Unreachable(tried, f"the service cannot be reached: {text}")
+
+
+def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    """The first exception of `kind` behind `error`."""
+    pending: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop(0)
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        if isinstance(current, kind):
+            return current
+        if isinstance(current, BaseExceptionGroup):
+            pending.extend(current.exceptions)
+        pending += [current.__cause__, current.__context__]
+    return None

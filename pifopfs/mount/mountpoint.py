@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +51,21 @@ def _unescape(text: str) -> str:
 
 
 def is_dead(mountpoint: Path) -> bool:
-    """Whether the daemon of what is mounted here has died."""
+    """Whether the daemon of what is mounted here has died.
+
+    Asked with statvfs, which no cache of the kernel answers, in a process that can be given up.
+    """
+    script = (
+        "import os, sys\n"
+        "try: os.statvfs(sys.argv[1])\n"
+        "except OSError as error: sys.exit(error.errno)\n"
+    )
+    command = [sys.executable, "-I", "-S", "-c", script, str(mountpoint)]
     try:
-        mountpoint.stat()
-    except OSError as error:
-        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
-    return False
+        result = subprocess.run(command, timeout=COMMAND_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return result.returncode in (errno.ENOTCONN, errno.ECONNABORTED)
 
 
 def fusermount(mountpoint: Path, *flags: str) -> subprocess.CompletedProcess[str]:

@@ -100,6 +100,7 @@ class InputFolder:
         self._withdrawn.discard(name)
         file = self._new(name, InputState.WRITING, known=known)
         file.mode = None if mode & 0o600 == 0o600 else mode & 0o777
+        file.record()
         return file
 
     def unlink(self, name: str) -> None:

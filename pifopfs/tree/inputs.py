@@ -70,15 +70,19 @@ class Input:
 
     @property
     def size(self) -> int:
-        """Bytes staged."""
+        """Bytes staged; none where it was removed and nobody has it open."""
         with translated(self.name):
-            return self._stat().st_size
+            return 0 if self._nowhere else self._stat().st_size
 
     @property
     def mtime_ns(self) -> int:
         """When it was last written, or the time that was set."""
         with translated(self.name):
-            return self._stat().st_mtime_ns
+            return self.execution.changed_ns if self._nowhere else self._stat().st_mtime_ns
+
+    @property
+    def _nowhere(self) -> bool:
+        return self.removed and self._file is None
 
     @property
     def content_path(self) -> Path:

@@ -2,7 +2,8 @@
 
 Executions: name, id, the times this mount saw, the last document the service sent. Inputs: the
 state of each (its bytes are in the staging folder). Every method commits before it returns.
-File names are bytes to Linux, so they are stored as such.
+File names are bytes to Linux, so they are stored as such. When the disk is full, a small reserve
+file makes room: what fills a disk can then be truncated or removed, which needs a record, too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from typing import Any
 
 from pifopfs.errors import LocalStorageFailed, LocalStorageFull
 from pifopfs.wire import ExecutionId
+
+RESERVE = 512 * 1024
+"""Bytes kept back for recording when the disk is full."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS executions (
@@ -75,12 +79,14 @@ class Names:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._reserve = path.with_name(path.name + ".reserve")
         with self._translated():
             self._db = sqlite3.connect(path, isolation_level=None, timeout=2)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.executescript(SCHEMA)
+        self._keep_reserve()
 
     def close(self) -> None:
         """Close the file; the record stays."""
@@ -103,7 +109,7 @@ class Names:
     ) -> int:
         """Record a new execution; returns its serial number."""
         with self._translated():
-            cursor = self._db.execute(
+            cursor = self._write(
                 "INSERT INTO executions (id, name, created_ns, document) VALUES (?, ?, ?, ?)",
                 (execution, os.fsencode(name), created_ns, json.dumps(document)),
             )
@@ -113,7 +119,7 @@ class Names:
     def rename(self, serial: int, name: str) -> None:
         """Give an execution another name."""
         with self._translated():
-            self._db.execute(
+            self._write(
                 "UPDATE executions SET name = ? WHERE serial = ?", (os.fsencode(name), serial)
             )
 
@@ -126,7 +132,7 @@ class Names:
     ) -> None:
         """Record what the service said last."""
         with self._translated():
-            self._db.execute(
+            self._write(
                 "UPDATE executions SET started_ns = ?, ended_ns = ?, document = ? WHERE serial = ?",
                 (started_ns, ended_ns, json.dumps(document), serial),
             )
@@ -134,7 +140,7 @@ class Names:
     def forget(self, serial: int) -> None:
         """Drop an execution and its inputs."""
         with self._translated():
-            self._db.execute("DELETE FROM executions WHERE serial = ?", (serial,))
+            self._write("DELETE FROM executions WHERE serial = ?", (serial,))
 
     def inputs(self, serial: int) -> list[InputRow]:
         """The inputs of an execution."""
@@ -149,7 +155,7 @@ class Names:
     def put_input(self, serial: int, row: InputRow) -> None:
         """Record an input's state."""
         with self._translated():
-            self._db.execute(
+            self._write(
                 "INSERT OR REPLACE INTO inputs (serial, name, state, known, mode, uid, gid)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (serial, os.fsencode(row.name), *astuple(row)[1:]),
@@ -158,15 +164,40 @@ class Names:
     def drop_input(self, serial: int, name: str) -> None:
         """Forget an input."""
         with self._translated():
-            self._db.execute(
+            self._write(
                 "DELETE FROM inputs WHERE serial = ? AND name = ?", (serial, os.fsencode(name))
             )
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+        """Execute and commit; on a full disk at the cost of the reserve."""
+        try:
+            return self._db.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            if not _is_full(error) or not self._reserve.exists():
+                raise
+        self._reserve.unlink()
+        cursor = self._db.execute(statement, values)
+        self._keep_reserve()
+        return cursor
+
+    def _keep_reserve(self) -> None:
+        """Take the reserve from the disk, where there is room for it."""
+        if self._reserve.exists():
+            return
+        try:
+            with self._reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-            kind = LocalStorageFull if full else LocalStorageFailed
+            kind = LocalStorageFull if _is_full(error) else LocalStorageFailed
             raise kind(str(self._path), f"cannot record: {error}") from error
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

@@ -59,8 +59,6 @@ class InputFile(Node):
         mode = 0o666 if file.mode is None else file.mode
         if not self.job.execution.pending:
             mode &= ~0o222
-        if file.removed:
-            return Attributes(self.ino, S_IFREG | mode, 0, file.execution.changed_ns, LIVE)
         timeout = LIVE if file.writers else STATIC
         return Attributes(
             self.ino, S_IFREG | mode, file.size, file.mtime_ns, timeout, file.uid, file.gid

@@ -182,6 +182,8 @@ class Handler(BaseHTTPRequestHandler):
             if match and method == self.command:
                 names = {key: unquote(value) for key, value in match.groupdict().items()}
                 label = names.get("n") or names.get("e") or ""
+                if endpoint == "status" and self.query.get("include_log") != ["false"]:
+                    endpoint = "log"
                 self.service.requests.append((endpoint, label))
                 fault = self.service.next_fault(endpoint)
                 if fault is not None:
@@ -245,17 +247,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def _status(self, e: str) -> None:
         execution = self._find(e)
+        if execution is not None:
+            self.json(execution.document())
+
+    def _log(self, e: str) -> None:
+        execution = self._find(e)
         if execution is None:
             return
         document = execution.document()
-        if self.query.get("include_log", ["true"]) != ["false"]:
-            offset = int(self.query.get("log_offset", ["0"])[0])
-            if self.service.supports_log_offset:
-                document["log_offset"] = offset
-            else:
-                offset = 0
-            document["log"] = execution.log[offset:].decode()
-            self.service.requests[-1] = ("log", e)
+        offset = int(self.query.get("log_offset", ["0"])[0])
+        if self.service.supports_log_offset:
+            document["log_offset"] = offset
+        else:
+            offset = 0
+        document["log"] = execution.log[offset:].decode()
         self.json(document)
 
     def _output(self, e: str, n: str) -> None:

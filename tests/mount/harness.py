@@ -41,6 +41,7 @@ class Mount:
         self.path = root / "mnt"
         self.path.mkdir(parents=True, exist_ok=True)
         self.env = environment(root) | QUICK | dict(env or {})
+        self._spawned: list[subprocess.Popen[str]] = []
 
     # ── Commands ─────────────────────────────────────────────────────────────────────────────
 
@@ -73,11 +74,15 @@ class Mount:
 
     def clean_up(self) -> None:
         """Nothing of this mount stays."""
+        for process in self._spawned:
+            process.kill()
         flags = ["--force"]
         if self.target.startswith((".", "/", "example:")):
             flags.append("--stop-jobs")
         self.pifopfs("umount", *flags, str(self.path))
         subprocess.run(["fusermount3", "-uqz", str(self.path)], check=False, capture_output=True)
+        for process in self._spawned:
+            process.communicate(timeout=10)
 
     def sh(
         self, script: str, *, timeout: float = 30, shell: str = "bash", check: bool = True
@@ -117,8 +122,8 @@ class Mount:
         return result.stdout
 
     def spawn(self, *command: str, stdin: int | None = subprocess.DEVNULL) -> subprocess.Popen[str]:
-        """Start a process in the mount; the test ends it."""
-        return subprocess.Popen(
+        """Start a process in the mount; it ends with the test."""
+        process = subprocess.Popen(
             command,
             cwd="/",
             stdin=stdin,
@@ -127,6 +132,8 @@ class Mount:
             text=True,
             preexec_fn=_enter(self.path),
         )
+        self._spawned.append(process)
+        return process
 
     # ── The daemon ───────────────────────────────────────────────────────────────────────────
 

@@ -62,13 +62,14 @@ def test_mkdir_and_mv_to_a_name_in_the_form_of_an_id(job: Mount, service: FakeSe
     assert service.count("create") == 1
 
 
-def test_mkdir_elsewhere_is_refused_without_a_request(job: Mount, service: FakeService) -> None:
+def test_making_things_elsewhere_is_refused_without_a_request(
+    job: Mount, service: FakeService
+) -> None:
     before = len(service.requests)
     for place in ["x", "executions/j/x", "executions/j/input/x", "executions/j/output/x"]:
         assert "Permission denied" in job.sh(f"mkdir {place}", check=False).stderr
-        assert (
-            "Permission denied" in job.sh(f"> {place}/../y", check=False).stderr or "input" in place
-        )
+    for place in ["x", "executions/x", "executions/j/x", "executions/j/output/x"]:
+        assert "Permission denied" in job.sh(f"> {place}", check=False).stderr
     assert len(service.requests) == before
 
 

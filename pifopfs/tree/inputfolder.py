@@ -161,7 +161,6 @@ class InputFolder:
                 try:
                     await file.upload()
                 except PifopfsError as error:
-                    file.failure = error
                     first = first or error
         if first is not None:
             raise first.with_traceback(None)

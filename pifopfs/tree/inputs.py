@@ -9,6 +9,7 @@ failure is kept for the next close and for `start`, which never runs on bytes th
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,9 +204,9 @@ class Input:
             return
         if not self.declared or self.state is InputState.TORN:
             return
-        if self.state is InputState.SENT or self._uploading_settled():
-            if self.failure is not None:
-                raise self.failure.with_traceback(None)
+        if self.failure is not None:  # of these very bytes: a modification clears it
+            raise self.failure.with_traceback(None)
+        if self.state is InputState.SENT:
             return
         before_the_first_write = not writer.wrote and self.size == 0
         shared_descriptor = writer.wrote and writer.uploaded
@@ -214,12 +215,8 @@ class Input:
         await self.upload()
         writer.uploaded, writer.wrote = True, False
 
-    def _uploading_settled(self) -> bool:
-        """An earlier upload of the very bytes that are here has failed, and was told of."""
-        return self.state is InputState.UNSENT and self.failure is not None
-
     async def release(self, writer: Writer | None) -> None:
-        """A handle is gone. The last writer's release uploads what no flush has."""
+        """A handle is gone. The last writer's release uploads what no flush has tried to."""
         if writer is not None:
             self.writers.discard(writer)
             if writer.poisoned:
@@ -227,7 +224,7 @@ class Input:
             if not self.writers:
                 self.happen(InputEvent.CLOSED)
         try:
-            if writer is not None and self.lacking:
+            if writer is not None and self.lacking and self.failure is None:
                 await self.upload_kept()
         finally:
             self._handles -= 1
@@ -236,16 +233,17 @@ class Input:
                 self._file = None
 
     async def upload_kept(self) -> None:
-        """Upload where nobody hears of a failure: it is kept. For release and rename."""
+        """Upload where nobody hears of a failure. For release and rename."""
         if self.removed or not self.declared or not self.execution.pending or self.execution.dead:
             return
-        try:
+        with contextlib.suppress(PifopfsError):
             await self.upload()
-        except PifopfsError as error:
-            self.failure = error
 
     async def upload(self) -> None:
-        """Bring the bytes to the service, one upload at a time. Raises ServiceError."""
+        """Bring the bytes to the service, one upload at a time.
+
+        Raises a PifopfsError, which stays in `failure` while the bytes stay as they are.
+        """
         background = self.execution.shared.background
         background.begin()
         try:
@@ -264,9 +262,12 @@ class Input:
             with execution.attempt(f"upload of input {name}"):
                 execution.check_alive()
                 await execution.shared.client.upload(execution.id, name, self.content_path)
-        except ServiceError as error:
-            self.known = was_known or isinstance(error, Unclear)
-            self.record()
+        except PifopfsError as error:
+            if isinstance(error, ServiceError):
+                self.known = was_known or isinstance(error, Unclear)
+                self.record()
+            if generation == self._generation:
+                self.failure = error
             execution.check_alive()
             raise
         self.failure = None

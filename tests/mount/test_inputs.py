@@ -131,6 +131,18 @@ def test_a_failed_upload_is_the_error_of_close(inputs: Mount, service: FakeServi
     assert "at most 10 bytes" in inputs.out("cat executions/j/error")
 
 
+def test_an_upload_that_failed_at_close_is_not_tried_again_behind_its_tool(
+    job: Mount, service: FakeService
+) -> None:
+    service.fault("upload", refuse(403))
+    run(job, "cp /etc/hostname coords", check=False)
+    run(job, "cp /etc/hostname model", check=False)  # by now the first file has been released
+    assert [name for endpoint, name in service.requests if endpoint == "upload"] == [
+        "coords",
+        "model",
+    ]
+
+
 def test_a_failed_upload_that_nobody_heard_of_is_repeated_by_start(
     job: Mount, service: FakeService
 ) -> None:
@@ -315,15 +327,27 @@ def run_error(mount: Mount, script: str) -> str:
     return mount.sh(f"cd executions/j/input; {script}", check=False).stderr
 
 
-def test_a_copy_of_an_execution_brings_its_inputs_and_never_starts(
-    job: Mount, service: FakeService
+@pytest.mark.parametrize("copy", ["cp -r executions/j/. executions/k", "cp -rT executions/j $K"])
+def test_a_copy_into_an_execution_brings_its_inputs_and_never_starts(
+    job: Mount, service: FakeService, copy: str
 ) -> None:
     run(job, "echo 1 > coords; echo 2 > model")
-    result = job.sh("cp -r executions/j executions/k", check=False)
+    result = job.sh(f"K=executions/k; mkdir $K; {copy}", check=False)
     assert "Permission denied" in result.stderr
     assert service.count("start") == 0
     copies = [execution.inputs for execution in service.executions.values()]
     assert copies == [{"coords": b"1\n", "model": b"2\n"}] * 2
+
+
+def test_a_copy_to_a_new_name_says_that_its_folders_exist_and_starts_nothing(
+    job: Mount, service: FakeService
+) -> None:
+    """cp takes a directory it has just made for empty, and the kernel answers it EEXIST."""
+    run(job, "echo 1 > coords")
+    result = job.sh("cp -r executions/j executions/k", check=False)
+    assert "executions/k/input': File exists" in result.stderr
+    assert job.out("cat executions/k/status; ls executions/k/input") == "pending\n"
+    assert service.count("start") == 0
 
 
 def test_a_rename_between_executions_is_done_by_copying(job: Mount, service: FakeService) -> None:

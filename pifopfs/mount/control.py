@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -38,21 +39,12 @@ async def serve_control(
             await stream.send_all(json.dumps(_answer(executions, line)).encode() + b"\n")
 
     try:
-        await trio.serve_listeners(
-            answer, [trio.SocketListener(listener)], task_status=_Ignoring(task_status)
-        )
+        async with trio.open_nursery() as nursery:
+            serving = partial(trio.serve_listeners, answer, [trio.SocketListener(listener)])
+            await nursery.start(serving)
+            task_status.started()
     finally:
         path.unlink(missing_ok=True)
-
-
-class _Ignoring:
-    """Passes readiness on, without the listeners."""
-
-    def __init__(self, task_status: trio.TaskStatus[None]) -> None:
-        self._task_status = task_status
-
-    def started(self, value: object = None) -> None:
-        self._task_status.started()
 
 
 def _answer(executions: Executions, line: bytes) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pifopfs.errors import MountBusy, MountpointInvalid
 from pifopfs.mount.holders import find_holders
 from pifopfs.mount.mountpoint import FILESYSTEM, find_mount, fusermount, is_dead, real_mountpoint
-from pifopfs.mount.records import MountRecord, find_record
+from pifopfs.mount.records import MountRecord, find_record, remove_record
 
 BUSY_RETRY = 1.0
 """Seconds for which a busy mount is tried again: what was just closed may still be on its way."""
@@ -46,6 +46,7 @@ def unmount(path: Path, *, force: bool) -> MountRecord | None:
             f"{path} is unmounted, but its daemon (process {record.pid}) still works; "
             f"see {record.log_file}"
         )
+    remove_record(mountpoint)
     return record
 
 

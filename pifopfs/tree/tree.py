@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -13,6 +12,7 @@ import trio
 
 from pifopfs.api import FunctionClient
 from pifopfs.errors import NoSuchName, StateLocked
+from pifopfs.machine import try_lock
 from pifopfs.tree.background import Background
 from pifopfs.tree.cache import OutputCache
 from pifopfs.tree.directories import ExecutionsDirectory, Root
@@ -108,17 +108,15 @@ def _build(shared: Shared) -> Tree:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a state folder. The kernel lets go of it when the process dies."""
+    """Hold the lock of a state folder."""
     with translated(str(path)):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = try_lock(path)
+    if handle is None:
+        raise StateLocked(
+            f"another mount uses the names in {path.parent}; "
+            "unmount it, or give this one a folder of its own with --state-dir"
+        )
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StateLocked(
-                f"another mount uses the names in {path.parent}; "
-                "unmount it, or give this one a folder of its own with --state-dir"
-            ) from None
         yield
     finally:
         os.close(handle)

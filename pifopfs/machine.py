@@ -1,0 +1,81 @@
+"""This machine, as both halves need it: processes, private folders, locks, the runtime folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import warnings
+from pathlib import Path
+
+import platformdirs
+
+from pifopfs.errors import SetupError
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes that the kernel takes for the address of a Unix socket."""
+
+
+def start_time(pid: int) -> int | None:
+    """A process's start time in clock ticks, which tells it from a later one of the same number.
+
+    None where there is no such process, or only its zombie.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only this user can enter. Raises SetupError where it is another's."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            raise SetupError(f"{folder} is not a folder of yours; name another one")
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise SetupError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    return folder
+
+
+def runtime_folder(part: str) -> Path:
+    """A private folder for sockets and records of what runs now. Raises SetupError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the fallback without XDG_RUNTIME_DIR is as private
+        try:
+            base = platformdirs.user_runtime_path("pifopfs")
+        except OSError as error:
+            raise SetupError(f"{error}; set XDG_RUNTIME_DIR to a folder of your own") from error
+    private_folder(base)
+    return private_folder(base / part)
+
+
+def check_socket_path(path: Path) -> Path:
+    """Raises SetupError where the kernel would not take it as a socket's address."""
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise SetupError(
+            f"{path} is too long for a socket; set XDG_RUNTIME_DIR to a folder of a shorter name"
+        )
+    return path
+
+
+def try_lock(path: Path) -> int | None:
+    """A descriptor that holds the lock on a file, None where another process holds it.
+
+    The kernel lets go of the lock when the process dies. Raises OSError.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle

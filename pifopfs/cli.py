@@ -21,10 +21,12 @@ import trio
 from pifopfs import __version__, errors
 from pifopfs import config as configuration
 from pifopfs.config import Config
+from pifopfs.machine import private_folder
 from pifopfs.mount import control, daemon
 from pifopfs.mount.runner import Mount
 from pifopfs.mount.unmount import unmount
-from pifopfs.server.embedded import end_embedded
+from pifopfs.server.embedded import Place, end_embedded, serve_folder
+from pifopfs.server.site import Site, serve_root
 
 EXIT_CODES: list[tuple[type[errors.PifopfsError], int]] = [
     (errors.OptionInvalid, 2),
@@ -140,19 +142,23 @@ def mount_command(function: str, mountpoint: Path, **flags: object) -> None:
     with reported():
         config = configuration.load(function, mountpoint, os.environ, **flags)  # type: ignore[arg-type]
         if config.foreground:
-            _log_to(logging.StreamHandler(), config)
+            _log_to(logging.StreamHandler(), config.log_level)
             _run(config, lambda: None)
         else:
-            _mount_in_background(config)
+            _in_background(partial(_run, config), config.log_file, config.log_level)
 
 
-def _mount_in_background(config: Config) -> None:
-    def run(ready: Callable[[], None]) -> daemon.Outcome:
-        config.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _log_to(RotatingFileHandler(config.log_file, maxBytes=LOG_SIZE, backupCount=1), config)
-        return _outcome(partial(_run, config, ready))
+def _in_background(
+    run: Callable[[Callable[[], None]], None], log_file: Path, log_level: str
+) -> NoReturn:
+    """Run in a daemon that logs to a file; exit once it has called `ready`, or has failed."""
 
-    outcome = daemon.in_background(run, config.log_file)
+    def logged(ready: Callable[[], None]) -> daemon.Outcome:
+        _log_to(RotatingFileHandler(log_file, maxBytes=LOG_SIZE, backupCount=1), log_level)
+        return _outcome(partial(run, ready))
+
+    private_folder(log_file.parent)
+    outcome = daemon.in_background(logged, log_file)
     if outcome.message:
         click.echo(f"pifopfs: {outcome.message}", err=True)
     sys.exit(outcome.exit_code)
@@ -176,11 +182,11 @@ def _run(config: Config, ready: Callable[[], None]) -> None:
     trio.run(Mount(config, ready).run)
 
 
-def _log_to(handler: logging.Handler, config: Config) -> None:
+def _log_to(handler: logging.Handler, level: str) -> None:
     """Our own loggers at the level asked for, those of libraries from warnings on."""
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("pifopfs").setLevel(config.log_level)
+    logging.getLogger("pifopfs").setLevel(level.upper())
 
 
 # ── umount, forget ────────────────────────────────────────────────────────────────────────────
@@ -225,7 +231,32 @@ def forget_command(execution: Path) -> None:
 @pifopfs.command("serve", epilog=EXIT_CODE_HELP)
 @click.argument("root", type=FOLDER)
 @click.option("--socket", type=FILE, help="Where to listen; in a folder that only you can enter.")
-@click.option("--store", type=FOLDER, help="Where executions are kept.")
+@click.option("--state-dir", type=FOLDER, help="Where executions and their files are kept.")
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
-def serve_command(root: Path, socket: Path | None, store: Path | None, log_level: str) -> None:
+def serve_command(root: Path, socket: Path | None, state_dir: Path | None, log_level: str) -> None:
     """Serve the functions ROOT/AUTHOR/ID/function.json on a Unix socket, until interrupted."""
+    with reported():
+        site = Site.of(root, socket, state_dir)
+        _log_to(logging.StreamHandler(), log_level)
+
+        def ready(names: list[str]) -> None:
+            click.echo(f"serving {', '.join(names)} on unix:{site.socket}")
+
+        trio.run(partial(serve_root, site, ready=ready))
+
+
+@pifopfs.command("serve-folder", hidden=True)
+@click.argument("folder", type=FOLDER)
+@click.option("--linger", type=click.FloatRange(min=0), default=60.0, show_default=True)
+def serve_folder_command(folder: Path, linger: float) -> None:
+    """Serve one folder in the background, for its mounts, until nobody has needed that for a while.
+
+    `mount` does this by itself.
+    """
+    with reported():
+        place = Place.of(folder)
+
+        def run(ready: Callable[[], None]) -> None:
+            trio.run(partial(serve_folder, folder.resolve(), linger=linger, ready=ready))
+
+        _in_background(run, place.log_file, "info")

@@ -36,6 +36,8 @@ class Limits:
     """How long a daemon that was told to end lets uploads finish."""
     server_start: float = 20.0
     """How long the embedded server may take to be ready."""
+    server_linger: float = 60.0
+    """How long a new embedded server outlives its last client and the last run."""
 
 
 @dataclass(frozen=True, slots=True)

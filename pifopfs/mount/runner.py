@@ -16,12 +16,12 @@ from pathlib import Path
 import trio
 
 from pifopfs.api import FunctionClient
-from pifopfs.config import Config
+from pifopfs.config import Config, Limits
 from pifopfs.fuse import Ownership, serve_mount
 from pifopfs.mount.control import serve_control
 from pifopfs.mount.mountpoint import prepare
 from pifopfs.mount.records import recorded
-from pifopfs.server.embedded import join_or_start
+from pifopfs.server.embedded import Lease, join_or_start
 from pifopfs.tree.tree import Tree, open_tree
 
 log = logging.getLogger(__name__)
@@ -103,18 +103,30 @@ class Mount:
 
 @asynccontextmanager
 async def _service(config: Config) -> AsyncIterator[tuple[FunctionClient, str]]:
-    """A client of the service, and the function's name; a folder's server is started or joined."""
+    """A client of the service, and the function's name; a folder's server is held meanwhile."""
     make = partial(FunctionClient, deadlines=config.deadlines)
-    async with AsyncExitStack() as stack:
-        if config.folder is not None:
-            server = await join_or_start(config.folder, deadline=config.limits.server_start)
-            stack.push_async_callback(server.aclose)
-            client = make(server.function, endpoint=server.endpoint)
-            name = server.function
-        else:
-            assert config.function is not None  # noqa: S101  # it is one or the other
-            name = config.function
-            client = make(
-                name, endpoint=config.endpoint, api_key=config.api_key, ca_file=config.ca_file
-            )
-        yield await stack.enter_async_context(client), name
+    if config.folder is not None:
+        async with (
+            _held_server(config.folder, config.limits) as lease,
+            make(lease.function, endpoint=lease.endpoint) as client,
+        ):
+            yield client, lease.function
+    else:
+        assert config.function is not None  # noqa: S101  # it is one or the other
+        async with make(
+            config.function,
+            endpoint=config.endpoint,
+            api_key=config.api_key,
+            ca_file=config.ca_file,
+        ) as client:
+            yield client, config.function
+
+
+@asynccontextmanager
+async def _held_server(folder: Path, limits: Limits) -> AsyncIterator[Lease]:
+    """The server of a folder, which is started again should it die."""
+    lease = await join_or_start(folder, linger=limits.server_linger, deadline=limits.server_start)
+    async with lease, trio.open_nursery() as nursery:
+        nursery.start_soon(lease.keep)
+        yield lease
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,91 @@
+"""Documents, errors and bodies as HTTP answers.
+
+Both official clients parse every success as JSON, and one dies of an error without a JSON body:
+so every answer has one, save an output.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+from typing import Any
+
+import trio
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from pifopfs.server.refusals import CannotRunNow, Refusal
+from pifopfs.server.store import Record
+from pifopfs.wire import FileSpec, Status
+
+HEADERS = {"Cache-Control": "no-store"}
+RETRY_AFTER = "3"
+PIECE = 256 << 10
+
+CONTENT_TYPES = {
+    ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+}
+"""Without a charset, one client reads text as Latin-1."""
+
+
+def success(document: object) -> Response:
+    """A JSON document."""
+    return JSONResponse(document, headers=HEADERS)
+
+
+def failure(code: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """An error."""
+    return JSONResponse({"errorMessage": message}, code, headers=HEADERS | (headers or {}))
+
+
+def refused(refusal: Refusal) -> Response:
+    """A refusal as an error."""
+    headers = {"Retry-After": RETRY_AFTER} if isinstance(refusal, CannotRunNow) else None
+    return failure(refusal.code, refusal.message, headers)
+
+
+def execution_document(record: Record) -> dict[str, Any]:
+    """The Execution object, without its log."""
+    document: dict[str, Any] = {
+        "id": record.id,
+        "func_author": record.author,
+        "func_id": record.function,
+        "status": record.status.value,
+        "end_reason": record.end_reason,
+        "init_date": record.init_date,
+        "start_date": record.start_date,
+        "end_date": record.end_date,
+    }
+    if record.status is Status.ENDED:
+        document["exit_code"] = record.exit_code
+        document["stopped"] = record.stopped
+        document["output"] = [spec.to_json() for spec in record.output or ()]
+    return document
+
+
+class OutputBody(Response):
+    """The bytes of an output. Closes its descriptor in any case."""
+
+    def __init__(self, spec: FileSpec, file: int, size: int) -> None:
+        suffix = PurePosixPath(spec.path or spec.id).suffix.lower()
+        kind = CONTENT_TYPES.get(suffix, "application/octet-stream")
+        super().__init__(headers={**HEADERS, "Content-Type": kind, "Content-Length": str(size)})
+        self._file = file
+        self._size = size
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            start = {"status": self.status_code, "headers": self.raw_headers}
+            await send({"type": "http.response.start", **start})
+            left = 0 if scope["method"] == "HEAD" else self._size
+            while left:
+                piece = await trio.to_thread.run_sync(os.read, self._file, min(PIECE, left))
+                if not piece:  # the connection then ends before its announced length
+                    raise OSError("an output became shorter while it was sent")
+                left -= len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body"})
+        finally:
+            os.close(self._file)

@@ -1,0 +1,176 @@
+"""The client's side: join the server of a folder, start it where there is none, end it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import trio
+
+from pifopfs.errors import ServerNotStarted
+from pifopfs.server.embedded.host import END, GREETING
+from pifopfs.server.embedded.place import Place
+from pifopfs.server.function_file import load_function
+
+log = logging.getLogger(__name__)
+
+PAUSE = 0.05
+"""Seconds between looks at a server that starts or ends."""
+RESTART_PAUSE = 5.0
+"""Seconds between attempts to start a server again that died."""
+END_TIMEOUT = 20.0
+TAKEN = 7
+"""The exit code of a server that found another one at its place."""
+SECRETS = ("PIFOPFS_API_KEY", "PIFOPFS_API_KEY_FILE")
+"""Of no use to a folder's server, whose programs could read its environment."""
+
+
+class Lease:
+    """A folder's server, which stays up while this is held. Use it as an async context manager."""
+
+    def __init__(self, folder: Path, linger: float, deadline: float) -> None:
+        self.function = load_function(folder).name
+        """AUTHOR/ID."""
+        self._folder = folder
+        self._place = Place.of(folder)
+        self._linger = linger
+        self._deadline = deadline
+        self._stream: trio.SocketStream | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """Where its REST API is."""
+        return f"unix:{self._place.http}"
+
+    async def keep(self) -> None:
+        """For ever: start the server again where it has died."""
+        while True:
+            if self._stream is not None:
+                await _until_closed(self._stream)
+                log.warning("the server of %s has ended: starting it again", self._folder)
+                await self.aclose()
+            try:
+                await self.take()
+            except ServerNotStarted as error:
+                log.error("%s", error)  # noqa: TRY400  # not a bug
+                await trio.sleep(RESTART_PAUSE)
+
+    async def take(self) -> None:
+        """Join the server, or start it. Raises ServerNotStarted."""
+        with trio.move_on_after(self._deadline):
+            while True:
+                self._stream = await _knock(self._place.lease)
+                if self._stream is not None:
+                    return
+                await self._start()
+                await trio.sleep(PAUSE)
+        raise ServerNotStarted(
+            f"the server of {self._folder} was not ready within {self._deadline:g} s; "
+            f"see {self._place.log_file}"
+        )
+
+    async def _start(self) -> None:
+        """Start a server; return when it is ready, or has found another one there."""
+        command = [sys.executable, "-m", "pifopfs", "serve-folder", str(self._folder)]
+        result = await trio.run_process(
+            [*command, f"--linger={self._linger}"],
+            stdout=subprocess.DEVNULL,
+            capture_stderr=True,
+            check=False,
+            env={name: value for name, value in os.environ.items() if name not in SECRETS},
+        )
+        if result.returncode not in (0, TAKEN):
+            said = result.stderr.decode("utf-8", "replace").strip().removeprefix("pifopfs: ")
+            raise ServerNotStarted(
+                f"the server of {self._folder} did not start: {said or 'it died'}"
+            )
+
+    async def __aenter__(self) -> Lease:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let go of the server."""
+        if self._stream is not None:
+            await self._stream.aclose()
+            self._stream = None
+
+
+async def join_or_start(folder: Path, *, linger: float, deadline: float) -> Lease:
+    """Hold the server of a folder. `linger` is how long a new one outlives its last use, in
+    seconds, `deadline` how long it may take to be ready.
+
+    Raises FunctionFileInvalid, ServerNotStarted.
+    """
+    lease = Lease(folder, linger, deadline)
+    await lease.take()
+    return lease
+
+
+async def end_embedded(folder: Path) -> None:
+    """End the server of a folder, and all that runs on it; success where there is none.
+
+    Raises ServerNotStarted where it does not end.
+    """
+    place = Place.of(folder)
+    stream = await _knock(place.lease)
+    if stream is None:
+        return
+    async with stream:
+        server = _peer(stream)
+        with trio.move_on_after(END_TIMEOUT):
+            await stream.send_all(END)
+            await _until_closed(stream)
+            await _until_dead(server)
+            return
+    raise ServerNotStarted(f"the server of {folder} does not end; see {place.log_file}")
+
+
+def _peer(stream: trio.SocketStream) -> int:
+    """The process at the other end."""
+    credentials = stream.socket.getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+    )
+    return int(struct.unpack("3i", credentials)[0])
+
+
+async def _until_dead(pid: int) -> None:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        await trio.lowlevel.wait_readable(handle)
+    finally:
+        os.close(handle)
+
+
+async def _knock(path: Path) -> trio.SocketStream | None:
+    """A connection that the server has taken, None where there is no server."""
+    try:
+        stream = await trio.open_unix_socket(os.fspath(path))
+    except OSError:
+        return None
+    try:
+        greeting = await stream.receive_some(len(GREETING))
+    except trio.BrokenResourceError:
+        greeting = b""
+    if greeting == GREETING:
+        return stream
+    await stream.aclose()
+    return None
+
+
+async def _until_closed(stream: trio.SocketStream) -> None:
+    try:
+        while await stream.receive_some(1):
+            pass
+    except trio.BrokenResourceError:
+        return

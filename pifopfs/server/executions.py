@@ -1,0 +1,171 @@
+"""What the requests do. Raises Refusals, knows no HTTP."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import trio
+
+from pifopfs.errors import FunctionFileInvalid
+from pifopfs.server.catalog import Catalog
+from pifopfs.server.function_file import ServedFunction
+from pifopfs.server.logs import read_log
+from pifopfs.server.refusals import Broken, CannotRunNow, TooLarge, Unknown, WrongState
+from pifopfs.server.runs import Runs
+from pifopfs.server.states import Action, refusal
+from pifopfs.server.store import Record, Store
+from pifopfs.server.workspace import open_output
+from pifopfs.wire import FileSpec, InputInfo, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a server behaves. Times in seconds, sizes in bytes."""
+
+    stop_grace: float = 2.0
+    largest_input: int = 64 << 30
+    discard_pending: float | None = 3600.0
+    """After this long without a request; None: never."""
+    discard_ended: float | None = 86400.0
+
+
+class Executions:
+    """The executions of a store, as callers see them."""
+
+    def __init__(self, store: Store, catalog: Catalog, runs: Runs, settings: Settings) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._runs = runs
+        self._settings = settings
+        self._used: dict[str, float] = {}
+        """When each was last asked for, on the monotonic clock."""
+
+    # ── Functions ────────────────────────────────────────────────────────────────────────────
+
+    def function(self, author: str, function: str) -> ServedFunction:
+        """Raises Unknown, CannotRunNow."""
+        try:
+            served = self._catalog.find(author, function)
+        except FunctionFileInvalid as error:
+            raise CannotRunNow(str(error)) from error
+        if served is None:
+            raise Unknown(f"there is no function {author}/{function}")
+        return served
+
+    def create(self, author: str, function: str) -> Record:
+        """A new execution. Raises Unknown, CannotRunNow."""
+        self.function(author, function)
+        return self._store.create(author, function)
+
+    # ── One execution ────────────────────────────────────────────────────────────────────────
+
+    def get(self, author: str, function: str, execution: str) -> Record:
+        """Raises Unknown."""
+        record = self._store.find(execution)
+        if record is None or (record.author, record.function) != (author, function):
+            raise Unknown(f"{author}/{function} has no execution {execution}")
+        self._used[record.id] = time.monotonic()
+        return record
+
+    async def upload(
+        self, record: Record, input_id: str, pieces: AsyncIterator[bytes]
+    ) -> InputInfo:
+        """Take an input's bytes as they come; a broken upload changes nothing.
+
+        Raises Unknown, WrongState, TooLarge, Broken.
+        """
+        try:
+            declared = self.function(record.author, record.function).input
+        except CannotRunNow as error:
+            raise Broken(error.message) from error
+        spec = next((spec for spec in declared if spec.id == input_id), None)
+        if spec is None:
+            raise Unknown(f"{record.author}/{record.function} has no input {input_id}")
+        self._check(record, Action.UPLOAD)
+        folder = self._store.folder(record.id) / "inputs"
+        aside = folder / f".{spec.id}.{secrets.token_hex(8)}"
+        try:
+            size = 0
+            with aside.open("wb", buffering=0) as file:
+                async for piece in pieces:
+                    size += len(piece)
+                    if size > self._settings.largest_input:
+                        raise TooLarge(f"an input has at most {self._settings.largest_input} bytes")
+                    view = memoryview(piece)
+                    while view:
+                        view = view[file.write(view) :]
+            self._check(
+                self.get(record.author, record.function, record.id), Action.UPLOAD
+            )  # it may have been started meanwhile
+            aside.replace(folder / spec.id)
+        finally:
+            aside.unlink(missing_ok=True)
+        return InputInfo(spec.id, spec.path, size)
+
+    def start(self, record: Record) -> Record:
+        """Raises WrongState, Unknown, CannotRunNow."""
+        self._check(record, Action.START)
+        return self._runs.start(record, self.function(record.author, record.function))
+
+    async def stop(self, record: Record) -> Record:
+        """End a running execution; returns once it has ended. Raises WrongState."""
+        self._check(record, Action.STOP)
+        await self._runs.end(record.id)
+        return self.get(record.author, record.function, record.id)
+
+    async def delete(self, record: Record) -> Record:
+        """End and drop an execution; its last state."""
+        await self._runs.end(record.id, at_once=True)
+        record = self._store.find(record.id) or record
+        self._forget(record)
+        await trio.to_thread.run_sync(self._store.remove_files, record.id)
+        return record
+
+    def log(self, record: Record, offset: int) -> tuple[int, str]:
+        """The log from a byte on, and where that is: see `read_log`."""
+        return read_log(self._store.folder(record.id) / "log", offset)
+
+    def new_output(self, record: Record) -> str:
+        """The log since this was asked last, by anybody."""
+        start, text = self.log(record, record.stdout_cursor)
+        self._store.change(record, stdout_cursor=start + len(text.encode()))
+        return text
+
+    def output(self, record: Record, output_id: str) -> tuple[FileSpec, int, int]:
+        """An output, a descriptor of its file and its size. Raises WrongState, Unknown."""
+        self._check(record, Action.OUTPUT)
+        for spec in record.output or ():
+            if spec.id == output_id:
+                file = open_output(self._store.folder(record.id), spec)
+                if file is not None:
+                    return spec, file, os.fstat(file).st_size
+        raise Unknown(f"{record.id} has produced no output {output_id}")
+
+    # ── Stale executions ─────────────────────────────────────────────────────────────────────
+
+    async def discard_stale(self) -> None:
+        """Drop executions that nobody has asked for in a long time; never a running one."""
+        now = time.monotonic()
+        limits = {
+            Status.PENDING: self._settings.discard_pending,
+            Status.ENDED: self._settings.discard_ended,
+        }
+        for record in self._store.all():
+            limit = limits.get(record.status)
+            unused = now - self._used.setdefault(record.id, now)
+            if limit is not None and unused > limit:
+                self._forget(record)
+                await trio.to_thread.run_sync(self._store.remove_files, record.id)
+
+    def _forget(self, record: Record) -> None:
+        self._store.delete(record.id)
+        self._used.pop(record.id, None)
+
+    def _check(self, record: Record, action: Action) -> None:
+        reason = refusal(action, record.status)
+        if reason is not None:
+            raise WrongState(reason)

@@ -1,0 +1,172 @@
+"""`function.json`: what a function is, validated.
+
+    {"id": "tsp", "author": "joe", "description": "…", "command": ["python3", "tsp.py"],
+     "input": [{"id": "coords", "path": "coords.csv"}], "output": [{"id": "result"}]}
+
+`id` and `command` are required. A command is a list of arguments, or a line for the shell. Paths
+are relative to the function's folder; without one the id is the path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+
+from pifopfs.errors import FunctionFileInvalid
+from pifopfs.wire import FileSpec
+
+FILE_NAME = "function.json"
+LOCAL_AUTHOR = "local"
+ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+FIELDS = {"id", "author", "description", "command", "input", "output"}
+SHAPE = 'write [{"id": "…", "path": "…"}, …]'
+LARGEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFunction:
+    """A function that the server can run."""
+
+    author: str
+    id: str
+    folder: Path
+    command: tuple[str, ...]
+    input: tuple[FileSpec, ...]
+    output: tuple[FileSpec, ...]
+    description: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.author}/{self.id}"
+
+    def document(self) -> dict[str, Any]:
+        """The Function object: what callers may know, so never the command."""
+        document: dict[str, Any] = {"id": self.id, "author": self.author}
+        if self.description is not None:
+            document["description"] = self.description
+        document["input"] = [spec.to_json() for spec in self.input]
+        document["output"] = [spec.to_json() for spec in self.output]
+        return document
+
+
+def load_function(folder: Path) -> ServedFunction:
+    """Read and validate the `function.json` of a folder. Raises FunctionFileInvalid."""
+    return _Reader(folder).function()
+
+
+class _Reader:
+    """Validates one file; every complaint names it, the field, and the mend."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / FILE_NAME
+        self._fields = self._read()
+
+    def _bad(self, field: str, problem: str, mend: str) -> NoReturn:
+        raise FunctionFileInvalid(self._path, field, problem, mend)
+
+    def _read(self) -> Mapping[str, Any]:
+        try:
+            with self._path.open("rb") as file:
+                text = file.read(LARGEST + 1)
+        except FileNotFoundError:
+            self._bad(
+                "", "there is no such file", "write one: see the section on folders in README"
+            )
+        except OSError as error:
+            self._bad("", f"it cannot be read ({error.strerror})", "check its permissions")
+        if len(text) > LARGEST:
+            self._bad("", "it is longer than 1 MiB", "keep only the function's description in it")
+        try:
+            document = json.loads(text, object_pairs_hook=self._unique)
+        except ValueError as error:
+            self._bad("", f"it is not JSON ({error})", "mend the syntax")
+        if not isinstance(document, dict):
+            self._bad("", "it is not a JSON object", 'write {"id": …, "command": …}')
+        return document
+
+    def _unique(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                self._bad(name, "it is given twice", "leave one of them out")
+        return dict(pairs)
+
+    def function(self) -> ServedFunction:
+        for name in self._fields.keys() - FIELDS:
+            known = ", ".join(sorted(FIELDS))
+            self._bad(name, "there is no such field", f"use only {known}")
+        return ServedFunction(
+            author=self._id(self._fields.get("author", LOCAL_AUTHOR), "author"),
+            id=self._id(self._fields.get("id"), "id"),
+            folder=self._folder,
+            command=self._command(),
+            input=self._files("input"),
+            output=self._files("output"),
+            description=self._description(),
+        )
+
+    def _id(self, value: Any, field: str) -> str:
+        if value is None:
+            self._bad(field, "it is missing", 'add it, such as "id": "tsp"')
+        if not isinstance(value, str) or not ID.fullmatch(value) or value in (".", ".."):
+            self._bad(
+                field,
+                f"{value!r} is not a name",
+                "use 1 to 64 letters, digits, dots, hyphens and underscores",
+            )
+        return value
+
+    def _command(self) -> tuple[str, ...]:
+        command = self._fields.get("command")
+        if isinstance(command, str) and command.strip() and "\0" not in command:
+            return ("/bin/sh", "-c", command)
+        words = command if isinstance(command, list) else []
+        plain = all(isinstance(word, str) and "\0" not in word for word in words)
+        if not (words and plain and words[0]):
+            problem = "it is missing" if command is None else "it is not a command"
+            self._bad("command", problem, 'write ["program", "argument", …] or "a line of shell"')
+        return tuple(words)
+
+    def _description(self) -> str | None:
+        text = self._fields.get("description")
+        if text is not None and not isinstance(text, str):
+            self._bad("description", "it is not text", "write it in quotes")
+        return text
+
+    def _files(self, field: str) -> tuple[FileSpec, ...]:
+        items = self._fields.get(field, [])
+        if not isinstance(items, list):
+            self._bad(field, "it is not a list", SHAPE)
+        files = tuple(self._file(item, f"{field}[{n}]") for n, item in enumerate(items))
+        for attribute in ("id", "path"):
+            seen: set[str] = set()
+            for n, spec in enumerate(files):
+                value = getattr(spec, attribute)
+                if value in seen:
+                    self._bad(f"{field}[{n}].{attribute}", f"{value!r} is there twice", "change it")
+                seen.add(value)
+        return files
+
+    def _file(self, item: Any, field: str) -> FileSpec:
+        if not isinstance(item, dict):
+            self._bad(field, "it is not an object", SHAPE)
+        for name in item.keys() - {"id", "path"}:
+            self._bad(f"{field}.{name}", "there is no such field", "use only id, path")
+        id_ = self._id(item.get("id"), f"{field}.id")
+        return FileSpec(id_, self._relative(item.get("path", id_), f"{field}.path"))
+
+    def _relative(self, value: Any, field: str) -> str:
+        mend = "write a path below the function's folder, such as data/coords.csv"
+        if not isinstance(value, str) or not value or "\0" in value or value.endswith("/"):
+            self._bad(field, f"{value!r} is not the path of a file", mend)
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            self._bad(field, f"{value!r} leaves the function's folder", mend)
+        if path == PurePosixPath(FILE_NAME):
+            self._bad(field, f"{value!r} is the description itself", mend)
+        return str(path)

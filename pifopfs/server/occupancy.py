@@ -1,0 +1,40 @@
+"""What keeps a server up: the clients that hold it and the programs that run on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+
+class Occupancy:
+    """Counts holders, and tells when there has been none for a while."""
+
+    def __init__(self) -> None:
+        self._holders = 0
+        self._changed = trio.Event()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold while the block runs."""
+        self._change(1)
+        try:
+            yield
+        finally:
+            self._change(-1)
+
+    def _change(self, by: int) -> None:
+        self._holders += by
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def vacant_for(self, seconds: float) -> None:
+        """Return when nobody has held for so long."""
+        while True:
+            changed = self._changed
+            with trio.move_on_after(math.inf if self._holders else seconds):
+                await changed.wait()
+                continue
+            return

@@ -1,0 +1,181 @@
+"""The REST API over HTTP: each endpoint is a call into `executions` and an answer."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+
+import trio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pifopfs.server import answers
+from pifopfs.server.executions import Executions
+from pifopfs.server.refusals import NotOffered, Refusal
+from pifopfs.server.store import Record
+
+log = logging.getLogger(__name__)
+
+NO = {"false", "0", "no"}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+DRAIN_TIME = 10.0
+DRAIN_SIZE = 64 << 20
+"""Seconds and bytes for which the rest of a refused body is taken."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def make_app(executions: Executions) -> Starlette:
+    """The ASGI application."""
+    api = _Api(executions)
+    function = "/{author}/{function}"
+    one = function + "/executions/{execution}"
+    routes: list[tuple[str, str, Handler]] = [
+        ("GET", function, api.function),
+        ("POST", function, api.create),
+        ("POST", function + "/executions", api.create),
+        ("POST", one + "/input/{part}", api.upload),
+        ("POST", one + "/start", api.start),
+        ("GET", one, api.info),
+        ("GET", one + "/output/{part}", api.output),
+        ("POST", one + "/stop", api.stop),
+        ("DELETE", one, api.delete),
+        ("POST", function + "/api_keys", api.keys),
+        ("DELETE", function + "/api_keys/{name}", api.keys),
+    ]
+    app = Starlette(
+        routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],
+        exception_handlers={
+            Refusal: _refused,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            OSError: _disk_failed,
+            sqlite3.Error: _disk_failed,
+            Exception: _bug,
+        },
+    )
+    app.router.redirect_slashes = False  # a client that follows no redirects would be lost
+    return app
+
+
+class _Api:
+    """The handlers."""
+
+    def __init__(self, executions: Executions) -> None:
+        self._executions = executions
+
+    async def function(self, request: Request) -> Response:
+        found = self._executions.function(*_function(request))
+        return answers.success(found.document())
+
+    async def create(self, request: Request) -> Response:
+        return self._document(request, self._executions.create(*_function(request)))
+
+    async def upload(self, request: Request) -> Response:
+        record = self._record(request)
+        info = await self._executions.upload(record, request.path_params["part"], request.stream())
+        return answers.success(info.to_json())
+
+    async def start(self, request: Request) -> Response:
+        return self._document(request, self._executions.start(self._record(request)))
+
+    async def info(self, request: Request) -> Response:
+        return self._document(request, self._record(request))
+
+    async def output(self, request: Request) -> Response:
+        spec, file, size = self._executions.output(
+            self._record(request), request.path_params["part"]
+        )
+        return answers.OutputBody(spec, file, size)
+
+    async def stop(self, request: Request) -> Response:
+        return self._document(request, await self._executions.stop(self._record(request)))
+
+    async def delete(self, request: Request) -> Response:
+        record = self._record(request)
+        log = self._log(request, record)
+        last = await self._executions.delete(record)
+        return answers.success(answers.execution_document(last) | log)
+
+    async def keys(self, request: Request) -> Response:
+        raise NotOffered("this server has no API keys: only its own user can reach its socket")
+
+    def _record(self, request: Request) -> Record:
+        return self._executions.get(*_function(request), request.path_params["execution"])
+
+    def _document(self, request: Request, record: Record) -> Response:
+        document = answers.execution_document(record) | self._log(request, record)
+        return answers.success(document)
+
+    def _log(self, request: Request, record: Record) -> dict[str, object]:
+        """The log's part of an Execution object, as the query asks for it."""
+        part: dict[str, object] = {}
+        if request.query_params.get("stdout", "").lower() in ("true", "1", "yes"):
+            part["stdout"] = self._executions.new_output(record)
+        if request.query_params.get("include_log", "").lower() not in NO:
+            offset = _offset(request)
+            at, part["log"] = self._executions.log(record, offset or 0)
+            if offset is not None:
+                part["log_offset"] = at
+        return part
+
+
+def _function(request: Request) -> tuple[str, str]:
+    return request.path_params["author"], request.path_params["function"]
+
+
+def _offset(request: Request) -> int | None:
+    text = request.query_params.get("log_offset")
+    if text is None:
+        return None
+    if not text.isdecimal() or len(text) > 18:
+        raise Refusal("log_offset must be a whole number of bytes")
+    return int(text)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101  # it is registered for nothing else
+    await _drain(request)
+    return answers.refused(error)
+
+
+async def _drain(request: Request) -> None:
+    """Take what is still on its way, within bounds, so that the client comes to read the answer."""
+    with trio.move_on_after(DRAIN_TIME), contextlib.suppress(ClientDisconnect, RuntimeError):
+        left = DRAIN_SIZE
+        async for piece in request.stream():  # a RuntimeError where all has been read
+            left -= len(piece)
+            if left < 0:
+                return
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for nothing else
+    await _drain(request)
+    return answers.failure(error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """The client has gone; nobody reads this."""
+    return answers.failure(400, "the request ended before its body did")
+
+
+async def _disk_failed(request: Request, error: Exception) -> Response:
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    full = getattr(error, "errno", None) in FULL or (
+        getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    )
+    await _drain(request)
+    reason = getattr(error, "strerror", None) or error
+    return answers.failure(507 if full else 500, f"the server's disk failed: {reason}")
+
+
+async def _bug(_: Request, error: Exception) -> Response:
+    return answers.failure(500, f"the server failed: {type(error).__name__}; see its log")

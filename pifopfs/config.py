@@ -147,7 +147,7 @@ def _example(name: str) -> Path:
     known = sorted(path.parent.name for path in examples.glob("*/function.json"))
     if name not in known:
         raise FunctionArgumentInvalid(
-            f"there is no example {name!r}; there are {', '.join(known) or 'none'}"
+            f"there is no example:{name}; there are {', '.join(known) or 'none'}"
         )
     return examples / name
 

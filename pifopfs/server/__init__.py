@@ -14,6 +14,7 @@ It knows nothing of the filesystem or of the client library; they meet over HTTP
     routes         HTTP to executions
     answers        documents, errors and bodies as HTTP
     refusals       what is not granted, by meaning
+    http           connections, and Hypercorn's protocol on them
     serving        a server from start to end
     occupancy      what keeps one up
     site           `pifopfs serve`: the functions below one folder

@@ -7,6 +7,7 @@ import errno
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
 import trio
 from starlette.applications import Starlette
@@ -80,7 +81,8 @@ class _Api:
 
     async def upload(self, request: Request) -> Response:
         record = self._record(request)
-        info = await self._executions.upload(record, request.path_params["part"], request.stream())
+        async with aclosing(request.stream()) as pieces:
+            info = await self._executions.upload(record, request.path_params["part"], pieces)
         return answers.success(info.to_json())
 
     async def start(self, request: Request) -> Response:
@@ -150,10 +152,11 @@ async def _drain(request: Request) -> None:
     """Take what is still on its way, within bounds, so that the client comes to read the answer."""
     with trio.move_on_after(DRAIN_TIME), contextlib.suppress(ClientDisconnect, RuntimeError):
         left = DRAIN_SIZE
-        async for piece in request.stream():  # a RuntimeError where all has been read
-            left -= len(piece)
-            if left < 0:
-                return
+        async with aclosing(request.stream()) as pieces:
+            async for piece in pieces:  # a RuntimeError where all has been read
+                left -= len(piece)
+                if left < 0:
+                    return
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

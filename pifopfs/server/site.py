@@ -17,7 +17,9 @@ from pifopfs.errors import FunctionArgumentInvalid, OptionInvalid
 from pifopfs.machine import runtime_folder
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
-from pifopfs.server.serving import listen, open_server
+from pifopfs.server.http import listen
+from pifopfs.server.routes import make_app
+from pifopfs.server.serving import open_server
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -80,5 +82,5 @@ async def serve_root(site: Site, *, ready: Callable[[list[str]], None]) -> None:
             open_server(catalog, site.state, Settings()) as server,
             trio.open_nursery() as nursery,
         ):
-            await nursery.start(listen, server, site.socket, told)
+            await nursery.start(listen, make_app(server.executions), site.socket, told)
             ready(names)

@@ -6,7 +6,7 @@ import signal
 import threading
 from pathlib import Path
 
-from tests.mount.fakeservice import FakeExecution, FakeService, delayed, refuse, reset, until
+from tests.fakeservice import FakeExecution, FakeService, delayed, refuse, reset, until
 from tests.mount.harness import Mount
 
 
@@ -236,7 +236,7 @@ def test_a_working_directory_inside_a_terminated_execution(job: Mount) -> None:
 def test_looking_costs_nothing(mount: Mount, service: FakeService) -> None:
     mount.sh("mkdir executions/{a,b,c}; echo 1 > executions/a/start")
     service.executions[mount.out("cat executions/a/id").strip()].end(result=b"12345")
-    mount.sh("cat executions/a/status")
+    until(lambda: mount.out("cat executions/a/status") == "ended\n")
     before = len(service.requests)
     mount.sh("ls -l executions; find . -maxdepth 3; stat executions/*; du -s executions/b; df .")
     asked = [name for name, _ in service.requests[before:]]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.fakeservice import FakeService, Fault, garbage, hang, refuse, reset, until
+from pifopfs.machine import start_time
+from tests.fakeservice import FakeService, Fault, garbage, hang, refuse, reset, until
 from tests.mount.harness import Mount
 
 NEVER = threading.Event()
@@ -138,7 +139,7 @@ def test_sigterm_lets_an_upload_finish(job: Mount, service: FakeService) -> None
     os.kill(pid, signal.SIGTERM)
     release.set()
     assert copying.wait(20) == 0
-    until(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: start_time(pid) is None)
     assert list(service.only().inputs) == ["coords"]
 
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.mount.fakeservice import FakeService, garbage, hang, refuse, until
+from tests.fakeservice import FakeService, garbage, hang, refuse, until
 from tests.mount.harness import Mount
 
 ORDINARY = {

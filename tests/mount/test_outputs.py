@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 
-from tests.mount.fakeservice import FakeService, dribble, refuse, short, until
+from tests.fakeservice import FakeService, dribble, refuse, short, until
 from tests.mount.harness import Mount
 
 BIG = bytes(range(256)) * 40_000  # 10 MiB

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.mount.fakeservice import FakeService, delayed, hang, refuse, reset, until
+from tests.fakeservice import FakeService, delayed, hang, refuse, reset, until
 from tests.mount.harness import Mount
 
 WAYS = {

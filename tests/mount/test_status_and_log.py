@@ -7,7 +7,7 @@ import os
 import select
 import time
 
-from tests.mount.fakeservice import FakeService, refuse, until
+from tests.fakeservice import FakeService, refuse, until
 from tests.mount.harness import Mount
 
 

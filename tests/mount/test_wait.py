@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.fakeservice import FakeService, refuse, until
+from tests.fakeservice import FakeService, refuse, until
 from tests.mount.harness import Mount
 
 

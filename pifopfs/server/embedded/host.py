@@ -12,7 +12,9 @@ import trio
 from pifopfs.server.catalog import OneFolder
 from pifopfs.server.embedded.place import Place
 from pifopfs.server.executions import Settings
-from pifopfs.server.serving import Server, bind, listen, open_server
+from pifopfs.server.http import bind, listen, remove
+from pifopfs.server.routes import make_app
+from pifopfs.server.serving import Server, open_server
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ async def serve_folder(folder: Path, *, linger: float, ready: Callable[[], None]
         told = trio.Event()
         over = trio.Event()
         async with trio.open_nursery() as nursery:
-            await nursery.start(listen, server, place.http, over.wait)
+            await nursery.start(listen, make_app(server.executions), place.http, over.wait)
             leases = await nursery.start(_serve_leases, server, place, told)
             log.info("serving %s", folder)
             ready()
@@ -83,4 +85,4 @@ async def _serve_leases(
                 await nursery.start(partial(trio.serve_listeners, hold, [listener]))
                 task_status.started(scope)
     finally:
-        place.lease.unlink(missing_ok=True)
+        remove(place.lease)

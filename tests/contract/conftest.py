@@ -1,0 +1,109 @@
+"""The client and raw HTTP against the server, over a real socket, in one event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+
+from pifopfs.api import Deadlines, FunctionClient
+from pifopfs.server.catalog import Root
+from pifopfs.server.executions import Settings
+from pifopfs.server.http import listen
+from pifopfs.server.routes import make_app
+from pifopfs.server.serving import Server, open_server
+from tests.functions import write_function
+
+SETTINGS = Settings(stop_grace=0.5, largest_input=10_000_000)
+
+
+@dataclass
+class Site:
+    """A server of ROOT/joe/*, which can be ended and begun again."""
+
+    root: Path
+    nursery: trio.Nursery
+    server: Server | None = None
+    _end: trio.Event | None = None
+    _over: trio.Event | None = None
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "s.sock"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    def function(self, name: str, script: str = "true", **more: object) -> Path:
+        return write_function(self.root / "fns" / "joe" / name, script, **more)
+
+    def client(self, name: str = "fn", author: str = "joe") -> FunctionClient:
+        deadlines = Deadlines(stall=5, total=10, create=5)
+        return FunctionClient(
+            f"{author}/{name}", endpoint=f"unix:{self.socket}", deadlines=deadlines
+        )
+
+    def http(self) -> httpx.AsyncClient:
+        transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
+        return httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=10)
+
+    async def up(self) -> None:
+        self.server = await self.nursery.start(self._run)
+
+    async def down(self) -> None:
+        """End in order: what runs is cut off."""
+        assert self._end is not None
+        assert self._over is not None
+        self._end.set()
+        with trio.fail_after(10):
+            await self._over.wait()
+
+    async def _run(self, task_status: trio.TaskStatus[Server]) -> None:
+        self._end, self._over = trio.Event(), trio.Event()
+        try:
+            async with (
+                open_server(Root(self.root / "fns"), self.state, SETTINGS) as server,
+                trio.open_nursery() as nursery,
+            ):
+                await nursery.start(
+                    listen, make_app(server.executions), self.socket, self._end.wait
+                )
+                task_status.started(server)
+        finally:
+            self._over.set()
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], deadline: float = 10) -> None:
+    """Poll until `condition()` is true. Fails after the deadline."""
+    with trio.fail_after(deadline):
+        while not await condition():  # noqa: ASYNC110  # it has no event to wait for
+            await trio.sleep(0.02)
+
+
+@pytest.fixture
+async def site(root: Path, nursery: trio.Nursery) -> AsyncIterator[Site]:
+    """A server with the function joe/fn, whose program copies its input."""
+    site = Site(root, nursery)
+    site.function("fn", "echo running; cat a.txt > r.txt; echo done")
+    await site.up()
+    yield site
+    await site.down()
+
+
+@pytest.fixture
+async def client(site: Site) -> AsyncIterator[FunctionClient]:
+    """A client of joe/fn."""
+    async with site.client() as client:
+        yield client
+
+
+@pytest.fixture
+async def http(site: Site) -> AsyncIterator[httpx.AsyncClient]:
+    """HTTP as it is."""
+    async with site.http() as client:
+        yield client

@@ -29,4 +29,4 @@ def job(mount: Mount) -> Mount:
 @pytest.fixture
 def make_function(root: Path) -> Callable[..., Path]:
     """Writes the folder `fn`."""
-    return lambda script, **more: write_function(root / "fn", script, **more)
+    return lambda script="true", **more: write_function(root / "fn", script, **more)

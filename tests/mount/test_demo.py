@@ -1,0 +1,77 @@
+"""scripts/demo: the main job from nothing, and nothing left behind, also when interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakeservice import until
+
+DEMO = Path(__file__).parents[2] / "scripts" / "demo"
+
+
+@pytest.fixture
+def temporary(root: Path) -> Iterator[Path]:
+    """Where this demo puts everything; it must leave it empty."""
+    folder = root / "t"
+    folder.mkdir()
+    yield folder
+    assert list(folder.iterdir()) == []
+    assert str(folder) not in Path("/proc/self/mountinfo").read_text()
+    until(lambda: not processes(folder), what="its processes have ended")
+
+
+def processes(folder: Path) -> list[str]:
+    """Processes that were started with folders of this demo."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{folder}/".encode() in environ.read_bytes():
+                found.append(environ.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def begin(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(DEMO)],
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_the_demo_prints_the_tour_beside_the_optimum_and_leaves_nothing(temporary: Path) -> None:
+    process = begin(temporary)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, out
+    for command in ["pifopfs mount", "mkdir", "cp", "echo 1 >", "tail", "cat", "rmdir"]:
+        assert f"$ {command}" in out
+    length = int(out.rstrip().splitlines()[-1].split(" is ")[1].split()[0])
+    assert 7542 <= length <= 7542 * 1.02
+    assert out.rstrip().endswith("7542.")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "moment", ["pifopfs mount", "mkdir", "echo 1 >", "cat tsp", "pifopfs umount"]
+)
+def test_an_interrupted_demo_leaves_nothing(
+    temporary: Path, moment: str, number: signal.Signals
+) -> None:
+    process = begin(temporary)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"$ {moment}"):
+            break
+    os.killpg(process.pid, number)  # as a terminal does
+    process.communicate(timeout=60)
+    assert process.returncode != 0

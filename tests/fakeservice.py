@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import socketserver
+import ssl
 import threading
 import time
 from collections import deque
@@ -31,6 +33,8 @@ ROUTES = [
     ("output", "GET", r"/[^/]+/[^/]+/executions/(?P<e>[^/]+)/output/(?P<n>[^/]+)"),
     ("size", "HEAD", r"/[^/]+/[^/]+/executions/(?P<e>[^/]+)/output/(?P<n>[^/]+)"),
     ("terminate", "DELETE", r"/[^/]+/[^/]+/executions/(?P<e>[^/]+)"),
+    ("create_key", "POST", r"/[^/]+/[^/]+/api_keys"),
+    ("delete_key", "DELETE", r"/[^/]+/[^/]+/api_keys/(?P<n>[^/]+)"),
 ]
 
 
@@ -74,13 +78,16 @@ class FakeService:
         self.executions: dict[str, FakeExecution] = {}
         self.requests: list[tuple[str, str]] = []
         """(endpoint, execution or input or output id) of every request, in order of arrival."""
+        self.keys: list[str | None] = []
+        """The Authorization header of each of them."""
+        self.api_keys: set[str] = set()
         self.supports_head = True
         self.supports_log_offset = True
         self.tells_length = True
         self.on_start: Callable[[FakeExecution], None] = lambda _: None
         self._faults: dict[str, deque[Fault]] = {}
         self._lasting: dict[str, Fault] = {}
-        self._server: socketserver.ThreadingUnixStreamServer | None = None
+        self._server: Server | None = None
 
     @property
     def endpoint(self) -> str:
@@ -95,9 +102,11 @@ class FakeService:
 
     def up(self) -> None:
         """Listen."""
-        handler = type("BoundHandler", (Handler,), {"service": self})
-        self._server = _Server(str(self.socket), handler)
+        self._server = self._listen(type("BoundHandler", (Handler,), {"service": self}))
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def _listen(self, handler: type[Handler]) -> Server:
+        return UnixServer(str(self.socket), handler)
 
     def down(self) -> None:
         """Stop listening and cut every connection."""
@@ -132,13 +141,38 @@ class FakeService:
         return queue.popleft() if queue else self._lasting.get(endpoint)
 
 
-class _Server(socketserver.ThreadingUnixStreamServer):
+class HttpsService(FakeService):
+    """The service over TLS, on a port of localhost."""
+
+    def __init__(self, socket: Path, tls: ssl.SSLContext) -> None:
+        super().__init__(socket)
+        self.socket.touch()  # `down` removes it
+        self._tls = tls
+        self._port = 0
+
+    @property
+    def endpoint(self) -> str:
+        return f"https://localhost:{self._port}"
+
+    def _listen(self, handler: type[Handler]) -> Server:
+        server = TcpServer(("127.0.0.1", self._port), handler)
+        server.socket = self._tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self._port = server.server_address[1]
+        return server
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Remembers its connections."""
+
     daemon_threads = True
+    allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, path: str, handler: type[Handler]) -> None:
+    def __init__(self, address: Any, handler: type[Handler]) -> None:
         self.connections: set[Any] = set()
-        super().__init__(path, handler)
+        super().__init__(address, handler)
 
     def server_close(self) -> None:
         super().server_close()
@@ -150,6 +184,16 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away in the middle is part of the tests."""
+
+
+class UnixServer(Server):
+    """On a Unix socket."""
+
+    address_family = socket.AF_UNIX
+
+
+class TcpServer(Server):
+    """On a port."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -185,6 +229,7 @@ class Handler(BaseHTTPRequestHandler):
                 if endpoint == "status" and self.query.get("include_log") != ["false"]:
                     endpoint = "log"
                 self.service.requests.append((endpoint, label))
+                self.service.keys.append(self.headers.get("Authorization"))
                 fault = self.service.next_fault(endpoint)
                 if fault is not None:
                     fault(self)
@@ -287,6 +332,25 @@ class Handler(BaseHTTPRequestHandler):
         if execution is not None:
             del self.service.executions[e]
             self.json(execution.document())
+
+    def _create_key(self) -> None:
+        limits = {name: values[-1] for name, values in self.query.items()}
+        name = limits.pop("key_name")
+        if name in self.service.api_keys:
+            self.fail(409, f"the name {name} is taken")
+            return
+        self.service.api_keys.add(name)
+        numbers = {limit: float(value) for limit, value in limits.items()}
+        if "max_executions" in limits:
+            numbers["max_executions"] = int(limits["max_executions"])
+        self.json({"name": name, "key": f"apikey_{name}", **numbers})
+
+    def _delete_key(self, n: str) -> None:
+        if n not in self.service.api_keys:
+            self.fail(404, f"no key {n}")
+            return
+        self.service.api_keys.remove(n)
+        self.json({"name": n})
 
     # ── Answers ──────────────────────────────────────────────────────────────────────────────
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable
 from pathlib import Path
 
 import httpx
@@ -19,7 +19,7 @@ Content = bytes | Path | AsyncIterable[bytes]
 
 
 class Upload:
-    """The body of one try to upload. A file is opened anew for each, at its size of then."""
+    """What is uploaded; `body` makes the body of one try. A file is opened anew for each."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
@@ -29,38 +29,75 @@ class Upload:
         """Whether it can be sent a second time."""
         return isinstance(self._content, bytes | Path)
 
-    def headers(self) -> dict[str, str]:
-        """Content-Length where it is known."""
+    def body(self) -> UploadBody:
+        """Raises OSError where a file cannot be opened."""
         if isinstance(self._content, bytes):
-            return {"Content-Length": str(len(self._content))}
+            return UploadBody(_slices(self._content), len(self._content))
         if isinstance(self._content, Path):
-            return {"Content-Length": str(self._content.stat().st_size)}
-        return {}
-
-    async def pieces(self, length: str | None) -> AsyncIterator[bytes]:
-        """The bytes: for a file exactly `length`, though it may grow meanwhile."""
-        if isinstance(self._content, bytes):
-            for start in range(0, len(self._content), PIECE):
-                yield self._content[start : start + PIECE]
-        elif isinstance(self._content, Path):
-            async for piece in _file_pieces(self._content, int(length or 0)):
-                yield piece
-        else:
-            async for piece in self._content:
-                yield piece
+            file = os.open(self._content, os.O_RDONLY | os.O_CLOEXEC)
+            length = os.fstat(file).st_size
+            return UploadBody(_file_pieces(file, self._content, length), length, file)
+        return UploadBody(_passed_on(self._content), None)
 
 
-async def _file_pieces(path: Path, left: int) -> AsyncIterator[bytes]:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+class UploadBody(httpx.AsyncByteStream):
+    """The bytes of one request, for a file exactly `length`, though it may grow meanwhile.
+
+    An iterator of its own: a generator that is given up in the middle, as when the service
+    answers early, would be closed when the garbage collector finds it.
+    """
+
+    def __init__(
+        self, pieces: AsyncGenerator[bytes, None], length: int | None, file: int | None = None
+    ) -> None:
+        """`file` is a descriptor that is closed at the end."""
+        self._pieces = pieces
+        self._length = length
+        self._file = file
+
+    def headers(self) -> dict[str, str]:
+        """How its end is told."""
+        if self._length is None:
+            return {"Transfer-Encoding": "chunked"}
+        return {"Content-Length": str(self._length)}
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._pieces.__anext__()
+
+    async def aclose(self) -> None:
+        try:
+            await self._pieces.aclose()
+        finally:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
+
+
+async def _slices(content: bytes) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(content), PIECE):
+        yield content[start : start + PIECE]
+
+
+async def _file_pieces(file: int, path: Path, left: int) -> AsyncGenerator[bytes, None]:
+    while left:
+        piece = await trio.to_thread.run_sync(os.read, file, min(PIECE, left))
+        if not piece:
+            raise RequestRejected(f"upload of {path}", "the file became shorter meanwhile")
+        left -= len(piece)
+        yield piece
+
+
+async def _passed_on(content: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    pieces = aiter(content)
     try:
-        while left:
-            piece = await trio.to_thread.run_sync(os.read, file, min(PIECE, left))
-            if not piece:
-                raise RequestRejected(f"upload of {path}", "the file became shorter meanwhile")
-            left -= len(piece)
+        async for piece in pieces:
             yield piece
     finally:
-        os.close(file)
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
 
 
 class OutputStream:

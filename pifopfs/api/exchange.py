@@ -20,7 +20,7 @@ import trio
 from pifopfs import wire
 from pifopfs.api import answers
 from pifopfs.api.answers import Call
-from pifopfs.api.bodies import Upload
+from pifopfs.api.bodies import Upload, UploadBody
 from pifopfs.api.retries import Retries
 from pifopfs.api.transport import translated
 from pifopfs.errors import BadAnswer, NoAnswer, ServiceError
@@ -108,8 +108,13 @@ class Exchange:
 
     async def _begin(self, request: Request) -> httpx.Response:
         """The beginning of a 2xx answer. Raises the meaning of any other."""
-        with translated(request.tried):
-            response = await self._http.send(self._build(request), stream=True)
+        body = request.upload.body() if request.upload else None
+        try:
+            with translated(request.tried):
+                response = await self._http.send(self._build(request, body), stream=True)
+        finally:
+            if body is not None:
+                await body.aclose()
         if response.is_success:
             return response
         try:
@@ -117,14 +122,14 @@ class Exchange:
         finally:
             await response.aclose()
 
-    def _build(self, request: Request) -> httpx.Request:
-        headers = request.upload.headers() if request.upload else {}
-        length = headers.get("Content-Length")
-        content = request.upload.pieces(length) if request.upload else None
+    def _build(self, request: Request, body: UploadBody | None) -> httpx.Request:
         url = httpx.URL(f"{str(self._http.base_url).rstrip('/')}{request.path}")
-        return self._http.build_request(
-            request.method, url, params=request.params or None, headers=headers, content=content
-        )
+        built = self._http.build_request(request.method, url, params=request.params or None)
+        if body is not None:
+            del built.headers["Content-Length"]  # that of no body
+            built.headers.update(body.headers())
+            built.stream = body
+        return built
 
     async def _refusal(self, request: Request, response: httpx.Response) -> ServiceError:
         code = response.status_code

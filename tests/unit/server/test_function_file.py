@@ -1,0 +1,106 @@
+"""function.json: what is right, and that every complaint names the file, the field and the mend."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pifopfs.errors import FunctionFileInvalid
+from pifopfs.server.function_file import load_function
+from pifopfs.wire import FileSpec
+from tests.functions import EXAMPLES
+
+GOOD: dict[str, Any] = {"id": "fn", "command": ["true"]}
+
+
+def load(folder: Path, document: object) -> Any:
+    text = document if isinstance(document, str) else json.dumps(document)
+    (folder / "function.json").write_text(text)
+    return load_function(folder)
+
+
+def test_the_least_that_is_needed(tmp_path: Path) -> None:
+    function = load(tmp_path, GOOD)
+    assert (function.name, function.command) == ("local/fn", ("true",))
+    assert function.input == function.output == ()
+    assert function.document() == {"id": "fn", "author": "local", "input": [], "output": []}
+
+
+def test_everything(tmp_path: Path) -> None:
+    function = load(
+        tmp_path,
+        GOOD
+        | {
+            "author": "joe",
+            "description": "does",
+            "command": "a | b",
+            "input": [{"id": "x", "path": "d/x.csv"}, {"id": "y"}],
+            "output": [{"id": "r", "path": "./r.json"}],
+        },
+    )
+    assert function.command == ("/bin/sh", "-c", "a | b")
+    assert function.input == (FileSpec("x", "d/x.csv"), FileSpec("y", "y"))
+    assert function.output == (FileSpec("r", "r.json"),)
+    assert "command" not in function.document()
+
+
+@pytest.mark.parametrize("example", ["tsp", "glpk"])
+def test_the_examples_are_right(example: str) -> None:
+    assert load_function(EXAMPLES / example).name == f"local/{example}"
+
+
+BAD: dict[str, tuple[object, str]] = {
+    "not JSON": ("{", "not JSON"),
+    "not an object": ([], "not a JSON object"),
+    "a name twice": ('{"id": "a", "id": "b"}', "id: it is given twice"),
+    "too long": (" " * (2 << 20), "1 MiB"),
+    "no id": ({"command": ["true"]}, "id: it is missing"),
+    "id is a number": (GOOD | {"id": 1}, "id: 1 is not a name"),
+    "id with a slash": (GOOD | {"id": "a/b"}, "id:"),
+    "id of dots": (GOOD | {"id": ".."}, "id:"),
+    "id too long": (GOOD | {"id": "x" * 65}, "id:"),
+    "author with a blank": (GOOD | {"author": "a b"}, "author:"),
+    "no command": ({"id": "fn"}, "command: it is missing"),
+    "empty command": (GOOD | {"command": []}, "command: it is not a command"),
+    "blank command": (GOOD | {"command": "  "}, "command: it is not a command"),
+    "empty program": (GOOD | {"command": [""]}, "command: it is not a command"),
+    "number in a command": (GOOD | {"command": ["a", 1]}, "command: it is not a command"),
+    "NUL in a command": (GOOD | {"command": ["a\0b"]}, "command: it is not a command"),
+    "description": (GOOD | {"description": 1}, "description: it is not text"),
+    "input is no list": (GOOD | {"input": {}}, "input: it is not a list"),
+    "input is no object": (GOOD | {"input": ["x"]}, "input[0]: it is not an object"),
+    "input without id": (GOOD | {"input": [{"path": "x"}]}, "input[0].id: it is missing"),
+    "input twice": (GOOD | {"input": [{"id": "x"}, {"id": "x", "path": "y"}]}, "input[1].id"),
+    "path twice": (GOOD | {"output": [{"id": "x", "path": "y"}, {"id": "y"}]}, "output[1].path"),
+    "path above": (GOOD | {"input": [{"id": "x", "path": "../x"}]}, "leaves the function's folder"),
+    "path absolute": (GOOD | {"output": [{"id": "x", "path": "/x"}]}, "leaves the function's"),
+    "path of a folder": (GOOD | {"output": [{"id": "x", "path": "x/"}]}, "not the path of a file"),
+    "path is empty": (GOOD | {"output": [{"id": "x", "path": ""}]}, "output[0].path"),
+    "path is a dot": (GOOD | {"output": [{"id": "x", "path": "."}]}, "output[0].path"),
+    "path with NUL": (GOOD | {"output": [{"id": "x", "path": "a\0"}]}, "output[0].path"),
+    "path is the file itself": (GOOD | {"input": [{"id": "function.json"}]}, "itself"),
+    "unknown field": (GOOD | {"comand": "x"}, "comand: there is no such field"),
+    "unknown field of an input": (GOOD | {"input": [{"id": "x", "pat": "y"}]}, "input[0].pat"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_not_right(tmp_path: Path, case: str) -> None:
+    document, words = BAD[case]
+    with pytest.raises(FunctionFileInvalid) as raised:
+        load(tmp_path, document)
+    message = str(raised.value)
+    assert message.startswith(f"{tmp_path}/function.json: ")
+    assert words in message
+    assert "; " in message  # the mend
+
+
+def test_a_file_that_is_not_there_or_not_readable(tmp_path: Path) -> None:
+    with pytest.raises(FunctionFileInvalid, match="no such file"):
+        load_function(tmp_path)
+    (tmp_path / "function.json").mkdir()
+    with pytest.raises(FunctionFileInvalid, match="cannot be read"):
+        load_function(tmp_path)

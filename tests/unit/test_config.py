@@ -1,0 +1,99 @@
+"""Command line and environment: precedence, validation, and what each mistake is told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pifopfs import config, errors
+
+M = Path("/mnt")
+
+
+def test_flags_go_before_the_environment(tmp_path: Path) -> None:
+    environ = {
+        "PIFOPFS_ENDPOINT": "https://a",
+        "PIFOPFS_STATE_DIR": "/s",
+        "PIFOPFS_LOG_LEVEL": "error",
+    }
+    loaded = config.load("joe/tsp", M, environ)
+    assert str(loaded.endpoint) == "https://a"
+    assert loaded.settings.state_dir.is_relative_to("/s")
+    assert loaded.log_level == "ERROR"
+    loaded = config.load(
+        "joe/tsp", M, environ, endpoint="https://b", state_dir=tmp_path, log_level="debug"
+    )
+    assert str(loaded.endpoint) == "https://b"
+    assert loaded.settings.state_dir.is_relative_to(tmp_path)
+    assert loaded.log_level == "DEBUG"
+
+
+def test_names_are_kept_for_each_endpoint_and_function() -> None:
+    folders = {
+        config.load(function, M, {}, endpoint=endpoint).settings.state_dir
+        for function in ("joe/tsp", "joe/other")
+        for endpoint in ("https://a", "https://b")
+    }
+    assert len(folders) == 4
+    same = {
+        config.load("joe/tsp", M, {}, endpoint=e).settings.state_dir
+        for e in ("https://a", "https://a/")
+    }
+    assert len(same) == 1
+
+
+def test_a_folder_is_known_by_its_real_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fn").mkdir()
+    (tmp_path / "link").symlink_to("fn")
+    monkeypatch.chdir(tmp_path)
+    loaded = [config.load(target, M, {}) for target in ("./fn", "./link", f"{tmp_path}/fn")]
+    assert {one.folder for one in loaded} == {tmp_path.resolve() / "fn"}
+    assert len({one.settings.state_dir for one in loaded}) == 1
+
+
+def test_a_key_is_never_shown_and_not_read_for_a_folder(tmp_path: Path) -> None:
+    loaded = config.load("joe/tsp", M, {"PIFOPFS_API_KEY": "apikey_secret"})
+    assert loaded.api_key is not None
+    assert loaded.api_key.reveal() == "apikey_secret"
+    assert "secret" not in repr(loaded)
+    assert config.load(str(tmp_path), M, {"PIFOPFS_API_KEY": "apikey_secret"}).api_key is None
+
+
+@pytest.mark.parametrize("name", config.TUNABLES)
+def test_every_deadline_can_be_set_and_must_mean_something(name: str) -> None:
+    variable = f"PIFOPFS_{name.upper()}"
+    loaded = config.load("joe/tsp", M, {variable: "7"})
+    parts = (loaded.settings, loaded.deadlines, loaded.limits)
+    assert [getattr(part, name) for part in parts if hasattr(part, name)] == [7]
+    for text in ("soon", "0", "-1", "inf", "nan", ""):
+        with pytest.raises(errors.OptionInvalid, match=variable):
+            config.load("joe/tsp", M, {variable: text})
+
+
+def test_fuse_options() -> None:
+    options = config.parse_options(["ro,umask=022", "uid=0,gid=root", "noexec,rw,defaults"])
+    assert (options.uid, options.gid, options.umask) == (0, 0, 0o022)
+    assert options.kernel == {"ro", "noexec"}
+    assert config.parse_options([]).uid == os.getuid()
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["umask=8", "umask=1777", "umask", "uid=", "uid=no body", "gid=-1", "fsname=x", "subtype=y",
+     "ro=1", "wrong", "allow_other,allow_root"],
+)  # fmt: skip
+def test_fuse_options_that_mean_nothing(option: str) -> None:
+    with pytest.raises(errors.OptionInvalid, match="-o"):
+        config.parse_options([option])
+
+
+def test_the_examples_are_named_where_one_is_not_known() -> None:
+    with pytest.raises(errors.FunctionArgumentInvalid, match="glpk, tsp"):
+        config.find_folder("example:nothing")
+    folder = config.find_folder("example:tsp")
+    assert folder is not None
+    assert (folder / "function.json").is_file()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from pifopfs.machine import start_time
-from tests.fakeservice import FakeService, garbage, refuse, until
+from tests.fakeservice import FakeService, HttpsService, garbage, refuse, until
 from tests.mount.harness import PIFOPFS, Mount
 
 
@@ -73,6 +75,36 @@ def test_an_endpoint_that_is_none(unmounted: Mount, endpoint: str) -> None:
 def test_an_endpoint_with_a_password_is_refused_without_showing_it(unmounted: Mount) -> None:
     unmounted.args = ("--endpoint", "https://joe:s3cret@example.com")
     assert "s3cret" not in fails(unmounted, 5, "example.com", "user name")
+
+
+@pytest.fixture
+def https(root: Path) -> Iterator[HttpsService]:
+    """The fake service over TLS; its authority is in root/ca.pem."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(root / "ca.pem")
+    with HttpsService(root / "unused", context) as service:
+        yield service
+
+
+def test_a_wrong_ca_is_refused_and_the_right_one_mounts_with_the_key(
+    root: Path, https: HttpsService
+) -> None:
+    (root / "key").write_text("apikey_secret")
+    trustme.CA().cert_pem.write_to_path(root / "other.pem")
+    args = ("--endpoint", https.endpoint, "--api-key-file", str(root / "key"))
+    mount = Mount(root, "joe/tsp", *args, "--ca-file", str(root / "other.pem"))
+    fails(mount, 5, "certificate", "--ca-file")
+    mount.args = args
+    fails(mount, 5, "certificate")
+    mount.args = (*args, "--ca-file", str(root / "nowhere.pem"))
+    fails(mount, 5, "nowhere.pem")
+    assert https.requests == []
+    mount.args = (*args, "--ca-file", str(root / "ca.pem"))
+    with mount:
+        mount.sh("mkdir executions/j; cp /etc/hostname executions/j/input/coords")
+        assert list(https.only().inputs) == ["coords"]
+    assert set(https.keys) == {"Bearer apikey_secret"}
 
 
 def test_a_service_that_is_down_or_answers_nonsense(unmounted: Mount, service: FakeService) -> None:

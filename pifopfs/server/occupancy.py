@@ -16,6 +16,11 @@ class Occupancy:
         self._holders = 0
         self._changed = trio.Event()
 
+    @property
+    def vacant(self) -> bool:
+        """Whether nobody holds it now."""
+        return self._holders == 0
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold while the block runs."""
@@ -34,7 +39,7 @@ class Occupancy:
         """Return when nobody has held for so long."""
         while True:
             changed = self._changed
-            with trio.move_on_after(math.inf if self._holders else seconds):
+            with trio.move_on_after(seconds if self.vacant else math.inf):
                 await changed.wait()
                 continue
             return

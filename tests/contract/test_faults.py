@@ -292,8 +292,12 @@ async def test_documents_that_are_not_what_the_api_has(
         await client.execution(E)
 
 
-async def test_many_at_once(service: FakeService, client: FunctionClient) -> None:
-    async with trio.open_nursery() as nursery:
+async def test_many_at_once(service: FakeService) -> None:
+    service.executions[E] = FakeExecution(E)
+    async with (
+        FunctionClient("joe/tsp", endpoint=service.endpoint) as client,
+        trio.open_nursery() as nursery,
+    ):
         for _ in range(200):
             nursery.start_soon(client.execution, E)
     assert service.count("status") == 200

@@ -66,11 +66,14 @@ def test_making_things_elsewhere_is_refused_without_a_request(
     job: Mount, service: FakeService
 ) -> None:
     before = len(service.requests)
-    for place in ["x", "executions/j/x", "executions/j/input/x", "executions/j/output/x"]:
+    for place in ["x", "executions/j/x", "executions/j/input/x"]:
         assert "Permission denied" in job.sh(f"mkdir {place}", check=False).stderr
-    for place in ["x", "executions/x", "executions/j/x", "executions/j/output/x"]:
+    for place in ["x", "executions/x", "executions/j/x"]:
         assert "Permission denied" in job.sh(f"> {place}", check=False).stderr
     assert len(service.requests) == before
+    for command in ["mkdir executions/j/output/x", "> executions/j/output/x"]:
+        assert "Permission denied" in job.sh(command, check=False).stderr
+    assert service.count("create") == 1
 
 
 def test_unknown_names_make_no_request(mount: Mount, service: FakeService) -> None:

@@ -165,8 +165,9 @@ def test_mounts_at_the_same_time_start_one_server(
     for n, mount in enumerate(mounts):
         mount.path = root / f"m{n}"
         mount.path.mkdir()
+    processes: list[subprocess.Popen[str]] = []
     try:
-        processes = [
+        processes += [
             subprocess.Popen(
                 [*PIFOPFS, "mount", str(folder), str(m.path), *m.args],
                 env=m.env,
@@ -183,6 +184,8 @@ def test_mounts_at_the_same_time_start_one_server(
         for mount in mounts[1:]:
             assert mount.out(f"cat executions/{id_}/status") == "pending\n"
     finally:
+        for process in processes:
+            process.communicate(timeout=60)
         for mount in mounts:
             mount.clean_up()
 

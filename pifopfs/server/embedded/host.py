@@ -33,56 +33,68 @@ async def serve_folder(folder: Path, *, linger: float, ready: Callable[[], None]
     """
     place = Place.of(folder)
     async with open_server(OneFolder(folder), place.store, SETTINGS) as server:
-        told = trio.Event()
-        over = trio.Event()
+        leases, over = _Leases(server), trio.Event()
         async with trio.open_nursery() as nursery:
-            await nursery.start(listen, make_app(server.executions), place.http, over.wait)
-            leases = await nursery.start(_serve_leases, server, place, told)
+            app = make_app(server.executions)
+            await nursery.start(listen, app, place.http, over.wait)
+            await nursery.start(leases.serve, place.lease)
             log.info("serving %s", folder)
             ready()
-            await _until_unneeded(server, told, linger)
-            leases.cancel()  # from here on clients start another server, which waits for our lock
-            if told.is_set():
+            await leases.until_unneeded(linger)
+            if leases.told.is_set():
                 await server.runs.end_all()
             over.set()
     log.info("served %s", folder)
 
 
-async def _until_unneeded(server: Server, told: trio.Event, linger: float) -> None:
-    async with trio.open_nursery() as nursery:
+class _Leases:
+    """The connections to the lease socket, each a client that holds the server."""
 
-        async def vacant() -> None:
-            await server.occupancy.vacant_for(linger)
-            nursery.cancel_scope.cancel()
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._scope = trio.CancelScope()
+        self._closed = False
+        """No client is taken any more: it starts another server, which waits for our lock."""
+        self.told = trio.Event()
+        """Set when a client wants the end of the server."""
 
-        nursery.start_soon(vacant)
-        await told.wait()
-        nursery.cancel_scope.cancel()
+    async def serve(
+        self, path: Path, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Take clients until they are no longer needed."""
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(bind(path)))
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(partial(trio.serve_listeners, self._hold, [listener]))
+                    task_status.started()
+        finally:
+            remove(path)
 
-
-async def _serve_leases(
-    server: Server,
-    place: Place,
-    told: trio.Event,
-    task_status: trio.TaskStatus[trio.CancelScope],
-) -> None:
-    """Count the connections to the lease socket as clients, until the scope is cancelled."""
-    listener = trio.SocketListener(trio.socket.from_stdlib_socket(bind(place.lease)))
-
-    async def hold(stream: trio.SocketStream) -> None:
-        with server.occupancy.held():
+    async def _hold(self, stream: trio.SocketStream) -> None:
+        if self._closed:
+            return
+        with self._server.occupancy.held():
             try:
                 await stream.send_all(GREETING)
                 if await stream.receive_some(len(END)) == END:
-                    told.set()
+                    self.told.set()
                     await trio.sleep_forever()  # the end of the connection is the answer
             except trio.BrokenResourceError:
                 log.debug("a client died")
 
-    try:
-        with trio.CancelScope() as scope:
+    async def until_unneeded(self, linger: float) -> None:
+        """Return when a client has told the end, or nobody has held the server for so long."""
+        while not self.told.is_set():
             async with trio.open_nursery() as nursery:
-                await nursery.start(partial(trio.serve_listeners, hold, [listener]))
-                task_status.started(scope)
-    finally:
-        remove(place.lease)
+                nursery.start_soon(self._until_vacant, linger, nursery.cancel_scope)
+                await self.told.wait()
+                nursery.cancel_scope.cancel()
+            if self._server.occupancy.vacant:  # no client came in at the last moment
+                break
+        self._closed = True
+        self._scope.cancel()
+
+    async def _until_vacant(self, linger: float, scope: trio.CancelScope) -> None:
+        await self._server.occupancy.vacant_for(linger)
+        scope.cancel()

@@ -166,8 +166,7 @@ class InputDirectory(JobDirectory):
         super().__init__(job, FIXED["input"].slot, "input")
 
     def attributes(self) -> Attributes:
-        mode = FIXED["input"].mode if self.job.execution.pending else S_IFDIR | 0o555
-        return Attributes(self.ino, mode, 0, self.job.execution.created_ns)
+        return Attributes(self.ino, FIXED["input"].mode, 0, self.job.execution.created_ns)
 
     async def lookup(self, name: str) -> Node:
         self._check()

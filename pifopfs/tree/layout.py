@@ -30,9 +30,18 @@ TEMPORARY = (".*", "*~", "#*#", "sed??????", "4913", "*.tmp", "*.swp", "*.part")
 """What editors and copying tools leave beside a file: no obstacle to `start`."""
 
 
+COPIED = S_IFREG | 0o666
+"""What is there to be copied out shows write bits, though writing it is refused: cp gives a new
+copy the mode of its source, and a read-only copy would make the next cp over it fail.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """A file or directory that every execution has. `mode` is before the umask."""
+    """A file or directory that every execution has. `mode` is before the umask.
+
+    Directories can be written, or the kernel would refuse an `rm` in them before it is asked of us.
+    """
 
     slot: int
     mode: int
@@ -44,14 +53,14 @@ FIXED = {
     "status": Fixed(3, S_IFREG | 0o444),
     "end_reason": Fixed(4, S_IFREG | 0o444),
     "exit_code": Fixed(5, S_IFREG | 0o444),
-    "status.json": Fixed(6, S_IFREG | 0o444),
-    "log": Fixed(7, S_IFREG | 0o444),
+    "status.json": Fixed(6, COPIED),
+    "log": Fixed(7, COPIED),
     "error": Fixed(8, S_IFREG | 0o444),
     "start": Fixed(9, S_IFREG | 0o222),
     "stop": Fixed(10, S_IFREG | 0o222),
     "wait": Fixed(11, S_IFREG | 0o444, listed=False),
     "input": Fixed(12, S_IFDIR | 0o777),
-    "output": Fixed(13, S_IFDIR | 0o555),
+    "output": Fixed(13, S_IFDIR | 0o777),
 }
 
 

@@ -9,6 +9,7 @@ from pifopfs.errors import AccessNotAllowed
 from pifopfs.tree.inputs import Input, Writer
 from pifopfs.tree.inputstates import InputEvent
 from pifopfs.tree.job import Job
+from pifopfs.tree.layout import COPIED
 from pifopfs.tree.nodes import (
     LIVE,
     STATIC,
@@ -121,7 +122,7 @@ class OutputFile(Node):
         execution, size = self.job.execution, self.output.size
         mtime_ns = execution.ended_ns or execution.changed_ns
         timeout = LIVE if size is None else STATIC
-        return Attributes(self.ino, S_IFREG | 0o444, size or 0, mtime_ns, timeout)
+        return Attributes(self.ino, COPIED, size or 0, mtime_ns, timeout)
 
     async def look(self) -> Attributes:
         await self.output.learn_size()

@@ -44,6 +44,7 @@
     │   ├── InputWithdrawn           start with an input removed after its upload
     │   ├── InputTorn                start with an input whose writer was killed in the middle
     │   ├── NotWaitable              wait on an execution that has not been started
+    │   ├── FileRemoved              the file was removed or replaced since it was looked up
     │   ├── Terminated               the execution is gone, under an open file or while waited for
     │   ├── WaitEnded                the execution was terminated while somebody waited for its end
     │   ├── OutputChanged            a download differs from what was promised
@@ -280,6 +281,10 @@ class InputTorn(TreeError):
 class NotWaitable(TreeError):
     meaning = "the execution has not been started"
     advice = "Start it first: echo 1 > start."
+
+
+class FileRemoved(TreeError):
+    meaning = "the file was removed or replaced"
 
 
 class Terminated(TreeError):

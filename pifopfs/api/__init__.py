@@ -7,7 +7,7 @@
 Its errors are the ServiceErrors of `pifopfs.errors`, its documents those of `pifopfs.wire`.
 """
 
-from pifopfs.api.bodies import OutputStream
+from pifopfs.api.bodies import OpenFile, OutputStream
 from pifopfs.api.client import FunctionClient
 from pifopfs.api.credentials import ApiKey
 from pifopfs.api.deadlines import Deadlines
@@ -19,5 +19,6 @@ __all__ = [
     "Deadlines",
     "Endpoint",
     "FunctionClient",
+    "OpenFile",
     "OutputStream",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -15,11 +16,19 @@ from pifopfs.errors import BadAnswer, ConnectionBroken, RequestRejected
 PIECE = 256 << 10
 """Bytes sent at once; a link that takes longer than the stall deadline for them counts as stuck."""
 
-Content = bytes | Path | AsyncIterable[bytes]
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A regular file by its descriptor, which stays open, and whose position is left alone."""
+
+    descriptor: int
+
+
+Content = bytes | Path | OpenFile | AsyncIterable[bytes]
 
 
 class Upload:
-    """What is uploaded; `body` makes the body of one try. A file is opened anew for each."""
+    """What is uploaded; `body` makes the body of one try. A file is read anew for each."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
@@ -27,16 +36,19 @@ class Upload:
     @property
     def repeatable(self) -> bool:
         """Whether it can be sent a second time."""
-        return isinstance(self._content, bytes | Path)
+        return isinstance(self._content, bytes | Path | OpenFile)
 
     def body(self) -> UploadBody:
         """Raises OSError where a file cannot be opened."""
         if isinstance(self._content, bytes):
             return UploadBody(_slices(self._content), len(self._content))
+        if isinstance(self._content, OpenFile):
+            length = os.fstat(self._content.descriptor).st_size
+            return UploadBody(_file_pieces(self._content.descriptor, length), length)
         if isinstance(self._content, Path):
             file = os.open(self._content, os.O_RDONLY | os.O_CLOEXEC)
             length = os.fstat(file).st_size
-            return UploadBody(_file_pieces(file, self._content, length), length, file)
+            return UploadBody(_file_pieces(file, length), length, file)
         return UploadBody(_passed_on(self._content), None)
 
 
@@ -81,12 +93,14 @@ async def _slices(content: bytes) -> AsyncGenerator[bytes, None]:
         yield content[start : start + PIECE]
 
 
-async def _file_pieces(file: int, path: Path, left: int) -> AsyncGenerator[bytes, None]:
-    while left:
-        piece = await trio.to_thread.run_sync(os.read, file, min(PIECE, left))
+async def _file_pieces(file: int, length: int) -> AsyncGenerator[bytes, None]:
+    offset = 0
+    while offset < length:
+        size = min(PIECE, length - offset)
+        piece = await trio.to_thread.run_sync(os.pread, file, size, offset)
         if not piece:
-            raise RequestRejected(f"upload of {path}", "the file became shorter meanwhile")
-        left -= len(piece)
+            raise RequestRejected("upload", "the file became shorter meanwhile")
+        offset += len(piece)
         yield piece
 
 

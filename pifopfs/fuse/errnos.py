@@ -60,6 +60,7 @@ ERRNOS: dict[type[errors.PifopfsError], int] = {
     errors.InputWithdrawn: errno.EINVAL,
     errors.InputTorn: errno.EINVAL,
     errors.NotWaitable: errno.EINVAL,
+    errors.FileRemoved: errno.ESTALE,  # on which the kernel looks the name up again
     errors.Terminated: errno.ESTALE,
     errors.WaitEnded: errno.ENOENT,
     errors.OutputChanged: errno.EIO,

@@ -2,7 +2,9 @@
 
     names       what survives the daemon: names, ids, times, the state of every input (SQLite)
     execution   one execution as this mount knows it: status, freshness, failures, the end
-    inputs      staged files, and the rule that decides when they are uploaded
+    staged      the bytes of one input on the local disk
+    inputs      inputs, and the rule that decides when they are uploaded
+    inputfolder the inputs of an execution, and whether `start` may run
     outputs     lazy downloads into a bounded cache
     log         the live log
     nodes       what every file and directory can do; refusals by default

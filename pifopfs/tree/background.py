@@ -33,6 +33,19 @@ class Background:
         """Run `function(*args)` in the background. Its exceptions are logged."""
         self._nursery.start_soon(_guarded, function, *args)
 
+    def start_to_finish(self, function: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
+        """As `start`, for what a shutdown should let finish."""
+        self.begin()
+        self._nursery.start_soon(self._finishing, function, *args)
+
+    async def _finishing(
+        self, function: Callable[[*Args], Awaitable[object]], *args: *Args
+    ) -> None:
+        try:
+            await _guarded(function, *args)
+        finally:
+            self.finish()
+
     def begin(self) -> None:
         """Something has begun that a shutdown should let finish (within its grace)."""
         self._unfinished += 1

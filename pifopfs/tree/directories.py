@@ -180,8 +180,7 @@ class InputDirectory(JobDirectory):
     async def create(self, name: str, mode: int, flags: int) -> tuple[Node, Handle]:
         self._check()
         check_name(name)
-        file = self.job.inputs.create(name, mode)
-        writer = file.open(writing=writes(flags), create=True)
+        file, writer = self.job.inputs.create(name, mode, writing=writes(flags))
         return InputFile(self.job, file), InputHandle(file, writer)
 
     async def unlink(self, name: str) -> None:

@@ -101,8 +101,7 @@ class Executions:
             raise NameTaken(f"executions/{name}")
         creation = _Creation()
         self._creating.add(name)
-        self._shared.background.begin()
-        self._shared.background.start(self._create, creation, name)
+        self._shared.background.start_to_finish(self._create, creation, name)
         try:
             await creation.over.wait()
         except trio.Cancelled:
@@ -131,7 +130,6 @@ class Executions:
             if creation.job is None and creation.error is None:
                 creation.error = NoSuchName(f"executions/{name}", "its creation was given up")
             self._creating.discard(name)
-            self._shared.background.finish()
             creation.over.set()
 
     async def _record_or_delete(self, seen: wire.Execution, name: str) -> Job:

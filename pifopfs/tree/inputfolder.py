@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import logging
+import shutil
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 from pifopfs.errors import (
@@ -16,62 +18,60 @@ from pifopfs.errors import (
     PifopfsError,
 )
 from pifopfs.tree.execution import Execution
-from pifopfs.tree.inputs import Input
-from pifopfs.tree.inputstates import InputEvent, InputState
+from pifopfs.tree.inputs import Input, Remote, Writer
+from pifopfs.tree.inputstates import InputEvent, InputState, after
 from pifopfs.tree.layout import is_temporary
-from pifopfs.tree.names import InputRow
+from pifopfs.tree.staged import StagedFile
 from pifopfs.tree.storage import translated
 
-WITHDRAWN = "withdrawn"
-"""The recorded state of an input that was removed here but that the service cannot forget."""
+log = logging.getLogger(__name__)
 
 
 class InputFolder:
-    """The files of `input/`, staged in `folder`."""
+    """The files of `input/`, staged in `folder` under numbers.
+
+    Invariant: a recorded input has its staged file; a file without a record is nobody's.
+    """
 
     def __init__(self, execution: Execution, folder: Path, next_ino: Callable[[], int]) -> None:
         self._execution = execution
         self._folder = folder
         self._next_ino = next_ino
         self._inputs: dict[str, Input] = {}
-        self._withdrawn: set[str] = set()
+        self._remotes: dict[str, Remote] = {}
         with translated("input"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._load()
 
     def _load(self) -> None:
         """Take up what an earlier mount recorded. Its unfinished writes are torn."""
-        names = self._execution.shared.names
-        staged = set(os.listdir(self._folder))  # noqa: PTH208
-        for row in names.inputs(self._execution.serial):
-            if row.state == WITHDRAWN:
-                self._withdrawn.add(row.name)
-            elif row.name in staged:
-                staged.discard(row.name)
-                file = self._new(row.name, InputState(row.state), known=row.known)
-                file.mode, file.uid, file.gid = row.mode, row.uid, row.gid
-                if file.state is InputState.WRITING:
-                    file.happen(InputEvent.CUT)
-            else:
-                self._drop(row.name, known=row.known)
-        for name in staged:  # created, but the daemon died before the record said so
-            (self._folder / name).unlink()
-
-    def _new(self, name: str, state: InputState, *, known: bool) -> Input:
-        path, ino = self._folder / name, self._next_ino()
-        file = Input(self._execution, name, path, ino, state, known)
-        self._inputs[name] = file
-        return file
-
-    def _drop(self, name: str, *, known: bool) -> None:
-        """The name is no file any more; what the service knows of stays withdrawn."""
         names, serial = self._execution.shared.names, self._execution.serial
-        if known:
-            self._withdrawn.add(name)
-            names.put_input(serial, InputRow(name, WITHDRAWN, known=True))
-        else:
-            self._withdrawn.discard(name)
-            names.drop_input(serial, name)
+        staged = {path.name: path for path in self._folder.iterdir()}
+        for name in names.uploaded(serial):
+            self._remote(name).known = True
+        self._numbers = count(max((int(number) for number in staged), default=0) + 1)
+        for row in names.inputs(serial):
+            path = staged.pop(str(row.number), None)
+            if path is None:
+                log.error("the bytes of input %s of %s are lost", row.name, self._execution.name)
+                names.drop_input(serial, row.name)
+                continue
+            file = self._new(row.name, row.number)
+            file.state, file.mode, file.uid, file.gid = (
+                InputState(row.state), row.mode, row.uid, row.gid,
+            )  # fmt: skip
+            self._inputs[row.name] = file
+            if file.state is InputState.WRITING:
+                file.happen(InputEvent.CUT)
+        for path in staged.values():  # unlinked, or not yet recorded, when the daemon died
+            path.unlink()
+
+    def _new(self, name: str, number: int) -> Input:
+        staged = StagedFile(self._folder / str(number))
+        return Input(self._remote(name), number, self._next_ino(), staged)
+
+    def _remote(self, name: str) -> Remote:
+        return self._remotes.setdefault(name, Remote(self._execution, name))
 
     def __iter__(self) -> Iterator[Input]:
         return iter(list(self._inputs.values()))
@@ -91,32 +91,29 @@ class InputFolder:
         if self._execution.starting:
             raise InputOpen("input", "the execution is being started")
 
-    def create(self, name: str, mode: int) -> Input:
-        """A new, empty input. Raises as `check_writable`, or NameTaken."""
+    def create(self, name: str, mode: int, *, writing: bool) -> tuple[Input, Writer | None]:
+        """A new, empty input with a handle. Raises as `check_writable`, or NameTaken."""
         self.check_writable()
         if name in self._inputs:
             raise NameTaken(f"input/{name}")
-        known = name in self._withdrawn
-        self._withdrawn.discard(name)
-        file = self._new(name, InputState.WRITING, known=known)
+        file = self._new(name, next(self._numbers))
         file.mode = None if mode & 0o600 == 0o600 else mode & 0o777
-        file.record()
-        return file
+        writer = file.open(writing=writing, create=True)
+        try:
+            file.record()
+        except PifopfsError:
+            file.staged.close()
+            file.staged.remove()
+            raise
+        self._inputs[name] = file
+        return file, writer
 
     def unlink(self, name: str) -> None:
-        """Remove an input. While pending, one that the service has is withdrawn."""
+        """Remove an input. One that the service has is withdrawn while pending."""
         file = self.get(name)
-        self._remove(file)
-        if self._execution.pending:
-            self._drop(name, known=file.known)
-        else:
-            self._drop(name, known=False)
-
-    def _remove(self, file: Input) -> None:
-        file.removed = True
-        del self._inputs[file.name]
-        with translated(f"input/{file.name}"):
-            file.path.unlink(missing_ok=True)
+        self._execution.shared.names.drop_input(self._execution.serial, name)
+        del self._inputs[name]
+        file.staged.remove()
 
     def rename(self, old: str, new: str, *, replace: bool) -> None:
         """Give an input another name; one that becomes a declared input is then uploaded.
@@ -129,24 +126,14 @@ class InputFolder:
             return
         if target is not None and not replace:
             raise NameTaken(f"input/{new}")
-        known = new in self._withdrawn or (target is not None and target.known)
-        with translated(f"input/{new}"):
-            file.path.replace(self._folder / new)
+        state = after(file.state, InputEvent.RENAMED)
+        self._execution.shared.names.rename_input(self._execution.serial, old, new, state)
         if target is not None:
-            target.removed = True
+            target.staged.remove()
         del self._inputs[old]
-        self._drop(old, known=file.known)
-        self._take_name(file, new, known=known)
-
-    def _take_name(self, file: Input, name: str, *, known: bool) -> None:
-        file.name, file.path, file.known = name, self._folder / name, known
-        file.failure = None
-        self._withdrawn.discard(name)
-        self._inputs[name] = file
-        file.happen(InputEvent.RENAMED)
-        file.record()
-        if file.lacking:
-            self._execution.shared.background.start(file.upload_kept)
+        self._inputs[new] = file
+        file.remote, file.state, file.failure = self._remote(new), state, None
+        file.upload_soon()
 
     # ── Start ────────────────────────────────────────────────────────────────────────────────
 
@@ -162,8 +149,19 @@ class InputFolder:
                     await file.upload()
                 except PifopfsError as error:
                     first = first or error
+        for remote in self._withdrawn():  # what is still on its way may come to nothing
+            async with remote.uploading:
+                pass
         if first is not None:
             raise first.with_traceback(None)
+
+    def _withdrawn(self) -> list[Remote]:
+        """What the service may have and nobody wants: the API cannot forget it."""
+        return [
+            remote
+            for name, remote in sorted(self._remotes.items())
+            if remote.known and name not in self._inputs
+        ]
 
     def check_startable(self) -> None:
         """Raises what keeps `start` from running: see `pifopfs.errors`, Input…, or a failure."""
@@ -172,8 +170,8 @@ class InputFolder:
                 file.check_complete()
             elif not is_temporary(file.name):
                 raise InputUndeclared(f"input/{file.name}")
-        for name in sorted(self._withdrawn):
-            raise InputWithdrawn(f"input/{name}")
+        for remote in self._withdrawn():
+            raise InputWithdrawn(f"input/{remote.name}")
 
     def check_sent(self) -> None:
         """Raises InputOpen where the service still lacks something: written during the commit."""
@@ -184,8 +182,9 @@ class InputFolder:
     def die(self) -> None:
         """The execution was terminated: the local bytes go, open handles keep theirs."""
         for file in self:
-            self._remove(file)
-        with translated("input"):
-            for leftover in self._folder.iterdir():
-                leftover.unlink()
-            self._folder.rmdir()
+            file.staged.remove()
+        self._inputs.clear()
+        try:
+            shutil.rmtree(self._folder)
+        except OSError as error:
+            log.warning("%s cannot be removed: %s", self._folder, error)

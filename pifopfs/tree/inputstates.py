@@ -25,8 +25,10 @@ class InputState(StrEnum):
 class InputEvent(StrEnum):
     """What can happen to them."""
 
+    BEGUN = "begun"
+    """Created, or truncated to nothing: whatever was wrong with the old bytes is gone."""
     MODIFIED = "modified"
-    """Created, written, truncated."""
+    """Written, or truncated to some other size."""
     CLOSED = "closed"
     """The last writer is gone, in order."""
     UPLOADED = "uploaded"
@@ -40,7 +42,11 @@ class InputEvent(StrEnum):
 S, E = InputState, InputEvent
 
 TRANSITIONS: dict[tuple[InputState, InputEvent], InputState] = {
-    **{(state, E.MODIFIED): S.WRITING for state in S},
+    **{(state, E.BEGUN): S.WRITING for state in S},
+    (S.WRITING, E.MODIFIED): S.WRITING,
+    (S.UNSENT, E.MODIFIED): S.WRITING,
+    (S.SENT, E.MODIFIED): S.WRITING,
+    (S.TORN, E.MODIFIED): S.TORN,
     (S.WRITING, E.CLOSED): S.UNSENT,
     (S.UNSENT, E.CLOSED): S.UNSENT,
     (S.SENT, E.CLOSED): S.SENT,

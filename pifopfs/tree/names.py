@@ -24,7 +24,7 @@ RESERVE = 512 * 1024
 """Bytes kept back for recording when the disk is full."""
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS executions (
+CREATE TABLE executions (
     serial INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: inode numbers rest on it
     id TEXT NOT NULL UNIQUE,
     name BLOB NOT NULL UNIQUE,
@@ -33,17 +33,24 @@ CREATE TABLE IF NOT EXISTS executions (
     ended_ns INTEGER,
     document TEXT NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS inputs (
+CREATE TABLE inputs (
     serial INTEGER NOT NULL REFERENCES executions ON DELETE CASCADE,
     name BLOB NOT NULL,
+    number INTEGER NOT NULL,                   -- of its staged file, whatever its name is now
     state TEXT NOT NULL,
-    known INTEGER NOT NULL,
     mode INTEGER,
     uid INTEGER,
     gid INTEGER,
     PRIMARY KEY (serial, name)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE uploaded (                        -- names of which the service may have some version
+    serial INTEGER NOT NULL REFERENCES executions ON DELETE CASCADE,
+    name BLOB NOT NULL,
+    PRIMARY KEY (serial, name)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 1;
 """
+VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +68,11 @@ class ExecutionRow:
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
-    """One input: its state, and whether the service may have some version of it.
-
-    `mode`, `uid` and `gid` are what chmod and chown have set, None where they have not.
-    """
+    """One input. `mode`, `uid` and `gid` are what chmod and chown have set, or None."""
 
     name: str
+    number: int
     state: str
-    known: bool
     mode: int | None = None
     uid: int | None = None
     gid: int | None = None
@@ -85,8 +89,17 @@ class Names:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.executescript(SCHEMA)
+            self._make_tables()
         self._keep_reserve()
+
+    def _make_tables(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            self._db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        elif version != VERSION:
+            raise LocalStorageFailed(
+                str(self._path), "it was written by another version of pifopfs; use that one"
+            )
 
     def close(self) -> None:
         """Close the file; the record stays."""
@@ -146,19 +159,27 @@ class Names:
         """The inputs of an execution."""
         with self._translated():
             rows = self._db.execute(
-                "SELECT name, state, known, mode, uid, gid FROM inputs"
+                "SELECT name, number, state, mode, uid, gid FROM inputs"
                 " WHERE serial = ? ORDER BY name",
                 (serial,),
             ).fetchall()
-        return [InputRow(os.fsdecode(row[0]), row[1], bool(row[2]), *row[3:]) for row in rows]
+        return [InputRow(os.fsdecode(row[0]), *row[1:]) for row in rows]
 
     def put_input(self, serial: int, row: InputRow) -> None:
-        """Record an input's state."""
+        """Record an input."""
         with self._translated():
             self._write(
-                "INSERT OR REPLACE INTO inputs (serial, name, state, known, mode, uid, gid)"
+                "INSERT OR REPLACE INTO inputs (serial, name, number, state, mode, uid, gid)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (serial, os.fsencode(row.name), *astuple(row)[1:]),
+            )
+
+    def rename_input(self, serial: int, old: str, new: str, state: str) -> None:
+        """Give an input another name, whose input is no more, and a state; both or neither."""
+        with self._translated():
+            self._write(
+                "UPDATE OR REPLACE inputs SET name = ?, state = ? WHERE serial = ? AND name = ?",
+                (os.fsencode(new), state, serial, os.fsencode(old)),
             )
 
     def drop_input(self, serial: int, name: str) -> None:
@@ -167,6 +188,22 @@ class Names:
             self._write(
                 "DELETE FROM inputs WHERE serial = ? AND name = ?", (serial, os.fsencode(name))
             )
+
+    def uploaded(self, serial: int) -> set[str]:
+        """The names of which the service may have some version."""
+        with self._translated():
+            rows = self._db.execute("SELECT name FROM uploaded WHERE serial = ?", (serial,))
+            return {os.fsdecode(row[0]) for row in rows}
+
+    def put_uploaded(self, serial: int, name: str, *, known: bool) -> None:
+        """Record whether the service may have some version of a name."""
+        statement = (
+            "INSERT OR IGNORE INTO uploaded (serial, name) VALUES (?, ?)"
+            if known
+            else "DELETE FROM uploaded WHERE serial = ? AND name = ?"
+        )
+        with self._translated():
+            self._write(statement, (serial, os.fsencode(name)))
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
         """Execute and commit; on a full disk at the cost of the reserve."""

@@ -7,7 +7,6 @@ from stat import S_IFREG
 
 from pifopfs.errors import AccessNotAllowed
 from pifopfs.tree.inputs import Input, Writer
-from pifopfs.tree.inputstates import InputEvent
 from pifopfs.tree.job import Job
 from pifopfs.tree.layout import COPIED
 from pifopfs.tree.nodes import (
@@ -31,7 +30,7 @@ class InputHandle(Handle):
         self.writer = writer
 
     async def read(self, offset: int, size: int) -> bytes:
-        return self.file.read(offset, size)
+        return self.file.staged.read(offset, size)
 
     async def write(self, offset: int, data: bytes) -> int:
         self.file.execution.check_alive()
@@ -44,7 +43,7 @@ class InputHandle(Handle):
             await self.file.flush(self.writer, killed=killed)
 
     async def release(self) -> None:
-        await self.file.release(self.writer)
+        self.file.release(self.writer)
 
 
 class InputFile(Node):
@@ -60,9 +59,15 @@ class InputFile(Node):
         mode = 0o666 if file.mode is None else file.mode
         if not self.job.execution.pending:
             mode &= ~0o222
-        timeout = LIVE if file.writers else STATIC
+        status = file.staged.stat()
         return Attributes(
-            self.ino, S_IFREG | mode, file.size, file.mtime_ns, timeout, file.uid, file.gid
+            self.ino,
+            S_IFREG | mode,
+            status.st_size,
+            status.st_mtime_ns,
+            LIVE if file.writers else STATIC,
+            file.uid,
+            file.gid,
         )
 
     async def open(self, flags: int) -> Handle:
@@ -78,21 +83,15 @@ class InputFile(Node):
         """chmod, chown and times are remembered, and never count as a modification."""
         if changes.size is not None:
             self.job.inputs.check_writable()
-            self._truncate(changes.size, handle)
+            writer = handle.writer if isinstance(handle, InputHandle) else None
+            self.file.truncate(changes.size, writer)
         if changes.mode is not None:
             self.file.set_mode(changes.mode)
         if changes.uid is not None or changes.gid is not None:
             self.file.set_owner(changes.uid, changes.gid)
         if changes.atime_ns is not None or changes.mtime_ns is not None:
-            self.file.set_times(changes.atime_ns, changes.mtime_ns)
+            self.file.staged.set_times(changes.atime_ns, changes.mtime_ns)
         return self.attributes()
-
-    def _truncate(self, size: int, handle: Handle | None) -> None:
-        writer = handle.writer if isinstance(handle, InputHandle) else None
-        self.file.truncate(size, writer)
-        if not self.file.writers:  # truncate(2) by path: nothing will be closed
-            self.file.happen(InputEvent.CLOSED)
-            self.file.execution.shared.background.start(self.file.upload_kept)
 
 
 class OutputHandle(Handle):

@@ -5,8 +5,10 @@ import pytest
 from pifopfs.tree.inputstates import TRANSITIONS, InputEvent, InputState, after
 
 
-def test_every_modification_means_writing() -> None:
-    assert {after(state, InputEvent.MODIFIED) for state in InputState} == {InputState.WRITING}
+def test_a_new_beginning_means_writing_and_so_does_a_modification_of_whole_bytes() -> None:
+    assert {after(state, InputEvent.BEGUN) for state in InputState} == {InputState.WRITING}
+    for state in set(InputState) - {InputState.TORN}:
+        assert after(state, InputEvent.MODIFIED) is InputState.WRITING
 
 
 def test_only_an_upload_makes_bytes_sent() -> None:
@@ -16,7 +18,7 @@ def test_only_an_upload_makes_bytes_sent() -> None:
 
 def test_torn_bytes_stay_torn_until_they_are_written_again() -> None:
     for event in InputEvent:
-        if (InputState.TORN, event) in TRANSITIONS and event is not InputEvent.MODIFIED:
+        if (InputState.TORN, event) in TRANSITIONS and event is not InputEvent.BEGUN:
             assert after(InputState.TORN, event) is InputState.TORN
 
 

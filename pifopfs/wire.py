@@ -122,16 +122,19 @@ class LogPiece:
     execution: Execution
     offset: int
     content: bytes = field(repr=False)
+    in_pieces: bool = False
+    """*Ours*: the server supports `log_offset`, and may leave out the end of a long log."""
 
     @classmethod
     def from_json(cls, document: object) -> LogPiece:
         """Raises MalformedDocument."""
         fields = _object(document, "the execution")
-        offset = _optional(fields, "log_offset", int) or 0
+        told = _optional(fields, "log_offset", int)
+        offset = told or 0
         if offset < 0:
             raise MalformedDocument(f"log_offset is negative: {offset}")
-        log = _require(fields, "log", str)
-        return cls(Execution.from_json(fields), offset, log.encode("utf-8", "replace"))
+        content = _require(fields, "log", str).encode("utf-8", "replace")
+        return cls(Execution.from_json(fields), offset, content, in_pieces=told is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ answered: many programs take it for a failure.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,7 +17,9 @@ from typing import TypeVar
 import trio
 
 from pifopfs.errors import Interrupted
-from pifopfs.fuse.callers import has_signal
+from pifopfs.fuse.callers import Caller
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -26,9 +29,16 @@ INTERVAL = 0.1
 
 @dataclass(eq=False, slots=True)
 class _Call:
-    pid: int
+    caller: Caller | int
+    """Who made it, or his thread: who he is, is found out only when the call blocks."""
+    ino: int
     began: float
     scope: trio.CancelScope
+
+    def interrupted(self) -> bool:
+        if isinstance(self.caller, int):
+            self.caller = Caller.of(self.caller, self.ino)
+        return self.caller.has_signal()
 
 
 class Interrupts:
@@ -38,9 +48,14 @@ class Interrupts:
         self._calls: set[_Call] = set()
         self._some = trio.Event()
 
-    async def interruptible(self, pid: int, call: Callable[[], Awaitable[T]]) -> T:
-        """Run `call` for process `pid`. Raises Interrupted when a signal is pending for it."""
-        entry = _Call(pid, trio.current_time(), trio.CancelScope())
+    async def interruptible(
+        self, caller: Caller | int, ino: int, call: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Run `call`, on an inode, for a caller or the thread that just asked.
+
+        Raises Interrupted when a signal is pending for him.
+        """
+        entry = _Call(caller, ino, trio.current_time(), trio.CancelScope())
         self._calls.add(entry)
         self._some.set()
         try:
@@ -48,7 +63,7 @@ class Interrupts:
                 return await call()
         finally:
             self._calls.discard(entry)
-        raise Interrupted(f"process {pid}")
+        raise Interrupted(f"process {caller}")
 
     async def watch(self) -> None:
         """Look for signals, for ever."""
@@ -59,6 +74,13 @@ class Interrupts:
             await trio.sleep(INTERVAL)
             began = trio.current_time()
             for entry in list(self._calls):
-                if began - entry.began >= INTERVAL / 2 and has_signal(entry.pid):
-                    entry.scope.cancel()
+                if began - entry.began >= INTERVAL / 2:
+                    self._look(entry)
             await trio.sleep(5 * (trio.current_time() - began))
+
+    def _look(self, entry: _Call) -> None:
+        try:
+            if entry.interrupted():
+                entry.scope.cancel()
+        except Exception:  # the other calls must still be looked at
+            log.exception("cannot see whether a signal waits for %s", entry.caller)

@@ -9,32 +9,37 @@ remembers, or every write would cost a second request; names arrive with up to 1
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import select
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import NoReturn, TypeVar
 
 import pyfuse3
 from pyfuse3 import FileHandleT, FileNameT, FlagT, InodeT, ModeT, RequestContext, XAttrNameT
 
+from pifopfs.errors import PifopfsError
 from pifopfs.fuse.attributes import Ownership, changes, entry
-from pifopfs.fuse.callers import was_killed
+from pifopfs.fuse.callers import Caller
 from pifopfs.fuse.errnos import answered
 from pifopfs.fuse.interrupts import Interrupts
 from pifopfs.tree.nodes import Handle, Node
 from pifopfs.tree.tree import Tree
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """An open file and the process that opened it: later requests do not say who asks."""
+    """An open file and who opened it: later requests do not say who asks."""
 
     handle: Handle
-    pid: int
+    caller: Caller
 
 
 class Operations(pyfuse3.Operations):
@@ -55,8 +60,8 @@ class Operations(pyfuse3.Operations):
 
     # ── Helpers ──────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, pid: int, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._interrupts.interruptible(pid, call)
+    async def _run(self, caller: Caller | int, ino: int, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._interrupts.interruptible(caller, ino, call)
 
     def _entry(self, node: Node) -> pyfuse3.EntryAttributes:
         return entry(node.attributes(), self._ownership)
@@ -67,9 +72,9 @@ class Operations(pyfuse3.Operations):
         self._tree.remember(node)
         return attributes
 
-    def _opened(self, handle: Handle, ctx: RequestContext) -> pyfuse3.FileInfo:
+    def _opened(self, handle: Handle, ino: int, ctx: RequestContext) -> pyfuse3.FileInfo:
         number = next(self._numbers)
-        self._files[number] = OpenFile(handle, ctx.pid)
+        self._files[number] = OpenFile(handle, Caller.of(ctx.pid, ino))
         return pyfuse3.FileInfo(fh=number, direct_io=handle.direct_io, keep_cache=handle.keep_cache)
 
     # ── Names and attributes ─────────────────────────────────────────────────────────────────
@@ -79,7 +84,8 @@ class Operations(pyfuse3.Operations):
         self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext
     ) -> pyfuse3.EntryAttributes:
         directory = self._tree.directory(parent_inode)
-        node = await self._run(ctx.pid, lambda: directory.lookup(os.fsdecode(name)))
+        look_up = partial(directory.lookup, os.fsdecode(name))
+        node = await self._run(ctx.pid, parent_inode, look_up)
         return self._told(node)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
@@ -88,7 +94,7 @@ class Operations(pyfuse3.Operations):
     @answered
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.EntryAttributes:
         node = self._tree.node(inode)
-        return entry(await self._run(ctx.pid, node.look), self._ownership)
+        return entry(await self._run(ctx.pid, inode, node.look), self._ownership)
 
     @answered
     async def setattr(
@@ -101,7 +107,7 @@ class Operations(pyfuse3.Operations):
     ) -> pyfuse3.EntryAttributes:
         node, wanted = self._tree.node(inode), changes(attr, fields)
         handle = None if fh is None else self._files[fh].handle
-        done = await self._run(ctx.pid, lambda: node.change(wanted, handle))
+        done = await self._run(ctx.pid, inode, partial(node.change, wanted, handle))
         return entry(done, self._ownership)
 
     @answered
@@ -121,7 +127,7 @@ class Operations(pyfuse3.Operations):
     @answered
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         directory = self._tree.directory(inode)
-        listing = list(await self._run(ctx.pid, directory.entries))
+        listing = list(await self._run(ctx.pid, inode, directory.entries))
         number = next(self._numbers)
         self._listings[number] = listing
         return number
@@ -130,7 +136,11 @@ class Operations(pyfuse3.Operations):
     async def readdir(self, fh: FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
         listing = self._listings[fh]
         for position, (name, node) in enumerate(listing[start_id:], start_id + 1):
-            attributes = self._entry(node)
+            try:
+                attributes = self._entry(node)
+            except PifopfsError as error:  # of one file, which must not hide the others
+                log.warning("%s is left out of a listing: %s", name, error)
+                continue
             if not pyfuse3.readdir_reply(token, os.fsencode(name), attributes, position):
                 break
             self._tree.remember(node)
@@ -146,12 +156,13 @@ class Operations(pyfuse3.Operations):
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext
     ) -> pyfuse3.EntryAttributes:
         directory = self._tree.directory(parent_inode)
-        return self._told(await self._run(ctx.pid, lambda: directory.mkdir(os.fsdecode(name))))
+        make = partial(directory.mkdir, os.fsdecode(name))
+        return self._told(await self._run(ctx.pid, parent_inode, make))
 
     @answered
     async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
         directory = self._tree.directory(parent_inode)
-        await self._run(ctx.pid, lambda: directory.rmdir(os.fsdecode(name)))
+        await self._run(ctx.pid, parent_inode, partial(directory.rmdir, os.fsdecode(name)))
 
     @answered
     async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
@@ -179,7 +190,8 @@ class Operations(pyfuse3.Operations):
     @answered
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> pyfuse3.FileInfo:
         node = self._tree.node(inode)
-        return self._opened(await self._run(ctx.pid, lambda: node.open(flags)), ctx)
+        handle = await self._run(ctx.pid, inode, partial(node.open, flags))
+        return self._opened(handle, inode, ctx)
 
     @answered
     async def create(
@@ -192,23 +204,23 @@ class Operations(pyfuse3.Operations):
     ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
         directory = self._tree.directory(parent_inode)
         node, handle = await directory.create(os.fsdecode(name), mode, flags)
-        return self._opened(handle, ctx), self._told(node)
+        return self._opened(handle, node.ino, ctx), self._told(node)
 
     @answered
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         file = self._files[fh]
-        return await self._run(file.pid, lambda: file.handle.read(off, size))
+        return await self._run(file.caller, file.caller.ino, partial(file.handle.read, off, size))
 
     @answered
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
         file = self._files[fh]
-        return await self._run(file.pid, lambda: file.handle.write(off, buf))
+        return await self._run(file.caller, file.caller.ino, partial(file.handle.write, off, buf))
 
     @answered
     async def flush(self, fh: FileHandleT) -> None:
         file = self._files[fh]
-        killed = was_killed(file.pid)
-        await self._run(file.pid, lambda: file.handle.flush(killed=killed))
+        flush = partial(file.handle.flush, killed=file.caller.was_killed())
+        await self._run(file.caller, file.caller.ino, flush)
 
     @answered
     async def release(self, fh: FileHandleT) -> None:
@@ -229,8 +241,7 @@ class Operations(pyfuse3.Operations):
         handle = self._files[fh].handle
         if handle.ready():
             return select.POLLIN | select.POLLOUT
-        if poll_handle is not None:
-            handle.notify_when_ready(poll_handle.notify)
+        handle.notify_when_ready(None if poll_handle is None else poll_handle.notify)
         return 0
 
     # ── What does not exist here ─────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ A line of JSON each way over a Unix socket that only the user can reach.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 from functools import partial
@@ -14,8 +15,11 @@ from pathlib import Path
 import trio
 
 from pifopfs.errors import MountpointInvalid, PifopfsError
+from pifopfs.mount.mountpoint import real_mountpoint
 from pifopfs.mount.records import control_socket
 from pifopfs.tree.executions import Executions
+
+log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT = 10.0
 LONGEST_LINE = 64 * 1024
@@ -34,9 +38,12 @@ async def serve_control(
     listener.listen()
 
     async def answer(stream: trio.SocketStream) -> None:
-        with trio.move_on_after(ANSWER_TIMEOUT):
-            line = await stream.receive_some(LONGEST_LINE)
-            await stream.send_all(json.dumps(_answer(executions, line)).encode() + b"\n")
+        try:
+            with trio.move_on_after(ANSWER_TIMEOUT):
+                line = await stream.receive_some(LONGEST_LINE)
+                await stream.send_all(json.dumps(_answer(executions, line)).encode() + b"\n")
+        except trio.BrokenResourceError:
+            log.info("a client of the control socket has gone")
 
     try:
         async with trio.open_nursery() as nursery:
@@ -53,12 +60,16 @@ def _answer(executions: Executions, line: bytes) -> dict[str, str]:
         return {"id": executions.forget(name)}
     except PifopfsError as error:
         return {"error": str(error)}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {"error": "the request is not understood"}
+    except Exception:
+        log.exception("bug in a request to the control socket")
+        return {"error": "the mount failed; see its log"}
 
 
 def forget(mountpoint: Path, name: str) -> str:
     """Have a live mount drop a name; the id that goes on at the service. Raises SetupError."""
+    mountpoint = real_mountpoint(mountpoint)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT)
         try:

@@ -45,6 +45,6 @@ def _links(process: Path) -> Iterator[str]:
 
 def _command(process: Path) -> str:
     try:
-        return (process / "comm").read_text().strip()
+        return (process / "comm").read_text(errors="replace").strip()
     except OSError:
         return "?"

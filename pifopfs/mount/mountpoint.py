@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 FILESYSTEM = "fuse.pifopfs"
 COMMAND_TIMEOUT = 10.0
+MOST_LINKS = 40
+"""As the kernel follows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,20 @@ class Mounted:
 
 
 def real_mountpoint(path: Path) -> Path:
-    """The path as the kernel knows it. The last component is not looked at: it may be dead."""
-    return path.parent.resolve() / path.name if path.name else path
+    """The path as the kernel knows it.
+
+    The last component is not looked at, it may be dead; only whether it is a link, which asks
+    nothing of what is mounted there.
+    """
+    for _ in range(MOST_LINKS):
+        if not path.name:
+            break
+        path = path.parent.resolve() / path.name
+        try:
+            path = path.parent / os.readlink(path)  # noqa: PTH115
+        except OSError:
+            break
+    return path
 
 
 def find_mount(mountpoint: Path) -> Mounted | None:

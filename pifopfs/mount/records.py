@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pifopfs.machine import check_socket_path, runtime_folder, start_time
+from pifopfs.errors import MountpointInvalid
+from pifopfs.machine import check_socket_path, runtime_folder, start_time, try_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,18 @@ def find_record(mountpoint: Path) -> MountRecord | None:
         return MountRecord(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+@contextmanager
+def claimed(mountpoint: Path) -> Iterator[None]:
+    """Keep other processes from mounting here while this one does. Raises MountpointInvalid."""
+    handle = try_lock(_folder() / f"{_key(mountpoint)}.lock")
+    if handle is None:
+        raise MountpointInvalid(f"another process is mounting on {mountpoint}; try again")
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def remove_record(mountpoint: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,10 +17,12 @@ import trio
 
 from pifopfs.api import FunctionClient
 from pifopfs.config import Config, Limits
+from pifopfs.errors import OptionInvalid
 from pifopfs.fuse import Ownership, serve_mount
+from pifopfs.machine import runtime_folder
 from pifopfs.mount.control import serve_control
-from pifopfs.mount.mountpoint import prepare
-from pifopfs.mount.records import recorded
+from pifopfs.mount.mountpoint import prepare, real_mountpoint
+from pifopfs.mount.records import claimed, recorded
 from pifopfs.server.embedded import Lease, join_or_start
 from pifopfs.tree.tree import Tree, open_tree
 
@@ -46,16 +48,24 @@ class Mount:
 
     async def _run(self) -> None:
         config = self._config
-        mountpoint = prepare(config.mountpoint)
+        with ExitStack() as claim:
+            claim.enter_context(claimed(real_mountpoint(config.mountpoint)))
+            mountpoint = prepare(config.mountpoint)
+            _check_folders(config, mountpoint)
+            await self._mount(mountpoint, claim)
+
+    async def _mount(self, mountpoint: Path, claim: ExitStack) -> None:
+        """`claim` is let go of once the mount is there."""
+        config = self._config
         async with AsyncExitStack() as stack:
             client, name = await stack.enter_async_context(_service(config))
             function = await client.function()
             tree = await stack.enter_async_context(open_tree(client, function, config.settings))
             self._tree = tree
-            await self._serve(mountpoint, tree, name)
+            await self._serve(mountpoint, tree, name, claim)
         log.info("%s is unmounted from %s", name, mountpoint)
 
-    async def _serve(self, mountpoint: Path, tree: Tree, name: str) -> None:
+    async def _serve(self, mountpoint: Path, tree: Tree, name: str, claim: ExitStack) -> None:
         config = self._config
         options = {*config.options.kernel, f"fsname={name.replace(',', '_')}"}
         ownership = Ownership(config.options.uid, config.options.gid, config.options.umask)
@@ -70,6 +80,7 @@ class Mount:
             await nursery.start(serve_control, mountpoint, tree.executions)
             with recorded(mountpoint, name, config.folder, config.log_file):
                 log.info("%s is mounted on %s", name, mountpoint)
+                claim.close()
                 self._ready()
                 await trio.sleep_forever()
 
@@ -99,6 +110,18 @@ class Mount:
                     else:
                         scope.cancel()
                     first = False
+
+
+def _check_folders(config: Config, mountpoint: Path) -> None:
+    """A mount that kept its files in itself would wait for itself. Raises OptionInvalid."""
+    folders = {
+        "--state-dir": config.settings.state_dir,
+        "--cache-dir": config.settings.cache_dir,
+        "XDG_RUNTIME_DIR": runtime_folder("mounts"),
+    }
+    for option, folder in folders.items():
+        if folder.resolve().is_relative_to(mountpoint):
+            raise OptionInvalid(f"{option}: {folder} is below the mountpoint; name another folder")
 
 
 @asynccontextmanager

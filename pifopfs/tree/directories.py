@@ -157,6 +157,7 @@ class ExecutionDirectory(JobDirectory):
         child = await self.lookup(name)
         if not isinstance(child, Directory):
             raise NotADirectory(name)
+        self.job.renew(FIXED[name].slot)
 
 
 class InputDirectory(JobDirectory):
@@ -190,7 +191,7 @@ class InputDirectory(JobDirectory):
     async def rename(self, name: str, target: Directory, new: str, *, replace: bool) -> None:
         self._check()
         check_name(new)
-        if target.ino != self.ino:
+        if not isinstance(target, InputDirectory) or target.job is not self.job:
             raise OtherDirectory(name)
         self.job.inputs.rename(name, new, replace=replace)
 
@@ -210,14 +211,14 @@ class OutputDirectory(JobDirectory):
         self._check()
         check_name(name)
         if not self.job.execution.ended:
-            await self.job.execution.refresh()
+            await self.job.execution.look()
         return OutputFile(self.job, self.job.outputs.get(name))
 
     async def entries(self) -> Iterable[tuple[str, Node]]:
         self._check()
         execution = self.job.execution
         if not execution.ended and not execution.pending:
-            await execution.refresh()
+            await execution.look()
         return [(output.name, OutputFile(self.job, output)) for output in self.job.outputs]
 
     async def create(self, name: str, mode: int, flags: int) -> tuple[Node, Handle]:

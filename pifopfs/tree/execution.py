@@ -16,7 +16,15 @@ from dataclasses import dataclass
 import trio
 
 from pifopfs import wire
-from pifopfs.errors import ExecutionUnknown, NotSent, PifopfsError, Terminated, Unclear
+from pifopfs.errors import (
+    ExecutionUnknown,
+    NoAnswer,
+    NotSent,
+    PifopfsError,
+    Terminated,
+    TreeError,
+    Unclear,
+)
 from pifopfs.tree.background import SingleFlight
 from pifopfs.tree.names import ExecutionRow
 from pifopfs.tree.settings import GONE_RECHECK
@@ -59,6 +67,8 @@ class Execution:
         self.changed = trio.Event()
         """Set, and replaced, whenever status, gone or dead has changed."""
         self._seen = wire.Execution.from_json(dict(row.document))
+        self._unrecorded = False
+        """The record could not be written last time."""
         self._checked = float("-inf")
         self._failure: Failure | None = None
         self._fetch = SingleFlight(shared.background, self._ask)
@@ -131,6 +141,14 @@ class Execution:
             if not self.ended:
                 raise
 
+    async def look(self) -> None:
+        """As `refresh`, for a look in passing: it waits for a moment only. Raises ServiceError."""
+        patience = self.shared.settings.patience
+        with trio.move_on_after(patience) as scope:
+            await self.refresh()
+        if scope.cancelled_caught:
+            raise NoAnswer(f"status of {self.id}", f"no answer within {patience:g} s")
+
     async def ask(self) -> None:
         """Ask for the status now, or join a request under way. Raises ServiceError."""
         await self._fetch()
@@ -149,7 +167,7 @@ class Execution:
             return
         self._checked = trio.current_time()
         self.gone = False
-        if seen == self._seen:
+        if seen == self._seen and not self._unrecorded:
             return
         now = time.time_ns()
         if seen.status is not Status.PENDING and self.started_ns is None:
@@ -158,12 +176,21 @@ class Execution:
             self.ended_ns = max(now, self.started_ns or now)
         changed = seen.status is not self.status
         self._seen = seen
-        self.shared.names.observe(
-            self.serial, self.started_ns, self.ended_ns, dict(self._seen.document)
-        )
         if changed:
             log.info("%s (%s) is %s", self.name, self.id, self.status)
             self._tell(now)
+        self._record()
+
+    def _record(self) -> None:
+        """Keep what was seen for later mounts. Where that fails, this one still knows."""
+        try:
+            self.shared.names.observe(
+                self.serial, self.started_ns, self.ended_ns, dict(self._seen.document)
+            )
+            self._unrecorded = False
+        except TreeError as error:
+            log.warning("what %s is now cannot be recorded: %s", self.name, error)
+            self._unrecorded = True
 
     def become_gone(self) -> None:
         """The service does not know it any more."""

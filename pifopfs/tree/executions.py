@@ -17,6 +17,7 @@ from pifopfs.errors import (
     DirectoryNotEmpty,
     ExecutionUnknown,
     NameTaken,
+    NoAnswer,
     NoSuchName,
     PifopfsError,
     Unclear,
@@ -146,8 +147,12 @@ class Executions:
         """An execution created elsewhere, by its id. Raises NoSuchName, ServiceError."""
         if name in self._unknown:
             raise NoSuchName(f"executions/{name}")
+        patience = self._shared.settings.patience
         try:
-            seen = await self._shared.client.execution(ExecutionId(name))
+            with trio.fail_after(patience):  # the kernel holds the lock of the directory
+                seen = await self._shared.client.execution(ExecutionId(name))
+        except trio.TooSlowError:
+            raise NoAnswer(f"status of {name}", f"no answer within {patience:g} s") from None
         except ExecutionUnknown:
             self._unknown[name] = True
             raise NoSuchName(f"executions/{name}") from None

@@ -31,11 +31,18 @@ class Job:
         self._start_unclear = False
         """A start was sent whose answer never came: if it runs now, that was this start."""
         self._slots = count(layout.FIRST_FREE_SLOT)
+        self._renewed: dict[int, int] = {}
         self._staging = execution.shared.settings.state_dir / "staging" / str(execution.serial)
 
     def ino(self, slot: int) -> int:
         """The inode number of one of the fixed files."""
-        return layout.ino(self.execution.serial, slot)
+        return layout.ino(self.execution.serial, self._renewed.get(slot, slot))
+
+    def renew(self, slot: int) -> None:
+        """Give a directory that was removed without effect a new inode number: to the kernel the
+        old one is dead, and nothing could be made in it.
+        """
+        self._renewed[slot] = next(self._slots)
 
     def _next_ino(self) -> int:
         return self.ino(next(self._slots))
@@ -132,5 +139,4 @@ class Job:
         self.execution.die()
         self.inputs.die()
         self.outputs.die()
-        if self.log.readers == 0:
-            self.log.close()
+        self.log.die()

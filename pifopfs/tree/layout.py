@@ -80,6 +80,18 @@ def check_name(name: str) -> None:
         raise NameTooLong(name[:40] + "…")
 
 
+def is_file_name(text: str) -> bool:
+    """Whether a file can have this name: the service chooses the ids of outputs."""
+    try:
+        return (
+            0 < len(os.fsencode(text)) <= MAX_NAME
+            and text not in (".", "..")
+            and not ({"/", "\0"} & set(text))
+        )
+    except UnicodeEncodeError:
+        return False
+
+
 def check_execution_name(name: str) -> None:
     """For a new or renamed execution. Raises NameTooLong, or NameInvalid for an id's form."""
     check_name(name)

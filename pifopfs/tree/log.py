@@ -6,7 +6,6 @@ Its size is always what a read can deliver at once, so that every reader sees a 
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 
 import trio
@@ -15,18 +14,31 @@ from pifopfs.errors import BadAnswer, ExecutionUnknown, ServiceError
 from pifopfs.tree.background import SingleFlight
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.storage import translated
-from pifopfs.wire import LogPiece
+from pifopfs.wire import LogPiece, Status
 
+LOGS = "logs"
+"""The folder of the cache that they are in; emptied when a mount begins."""
+PIECE_HINT = 1 << 20
+"""An answer at least this long may be one piece of more, from a server that sends pieces."""
+PIECES = 16
+"""Pieces of a running execution's log that are fetched at once: it may grow as fast."""
 OVERLAP = 64 * 1024
 """Bytes compared to see that a whole log continues the one that is here."""
 
 
 class LiveLog:
-    """The log of one execution, as far as it is here."""
+    """The log of one execution, as far as it is here.
+
+    Invariant: the file is open while somebody reads or a fetch writes, so that a thousand logs
+    that were looked at cost no descriptors.
+    """
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
+        folder = execution.shared.settings.cache_dir / LOGS
+        self._path = folder / str(execution.serial)
         self._file: int | None = None
+        self._users = 0
         self._fetched = float("-inf")
         self._duration = 0.0
         self._fetch = SingleFlight(execution.shared.background, self._ask)
@@ -37,14 +49,60 @@ class LiveLog:
         self.readers = 0
         """Open handles: while there are some, a look at the size may fetch."""
 
+    # ── Readers ──────────────────────────────────────────────────────────────────────────────
+
+    def join(self) -> None:
+        """One more open handle. Raises LocalStorageFailed and -Full."""
+        self._use()
+        self.readers += 1
+
+    def leave(self) -> None:
+        """One handle is gone."""
+        self.readers -= 1
+        self._unuse()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """What is here of the bytes asked for. A handle must be open."""
+        assert self._file is not None  # noqa: S101  # a handle is open
+        with translated(self._execution.name):
+            return os.pread(self._file, size, offset)
+
+    def die(self) -> None:
+        """The execution was terminated: open handles keep what is here."""
+        self._path.unlink(missing_ok=True)
+
+    def _use(self) -> None:
+        if self._file is None:
+            with translated(self._execution.name):
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                self._file = os.open(self._path, flags, 0o600)
+                if os.fstat(self._file).st_size < self.size:  # somebody has emptied the cache
+                    self.size, self.complete = 0, False
+        self._users += 1
+
+    def _unuse(self) -> None:
+        self._users -= 1
+        if self._users == 0 and self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    # ── Fetching ─────────────────────────────────────────────────────────────────────────────
+
     async def refresh(self) -> None:
         """Fetch what is new, unless that was done just now. Raises ServiceError."""
         execution = self._execution
-        if self.complete or execution.dead or execution.gone:
-            return
         limit = execution.shared.settings.log_age(self._duration)
-        if execution.ended or trio.current_time() - self._fetched > limit:
-            await self._fetch()
+        if self._settled or not (execution.ended or trio.current_time() - self._fetched > limit):
+            return
+        await self._fetch()
+        if execution.ended and not self._settled:
+            await self._fetch()  # the first one may have begun before the end
+
+    @property
+    def _settled(self) -> bool:
+        """There is nothing more to be had."""
+        return self.complete or self._execution.dead or self._execution.gone
 
     async def follow(self) -> None:
         """As `refresh`, for somebody who follows: bounded, and an outage only shows in `error`."""
@@ -56,49 +114,50 @@ class LiveLog:
             except ServiceError as error:
                 self._execution.note_failure("log", error)
 
-    def read(self, offset: int, size: int) -> bytes:
-        """What is here of the bytes asked for."""
-        if self._file is None:
-            return b""
-        with translated(self._execution.name):
-            return os.pread(self._file, size, offset)
-
-    def close(self) -> None:
-        """Free the local bytes."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file, self.size = None, 0
-
     async def _ask(self) -> None:
         began = trio.current_time()
         with self._execution.attempt("log"):
             try:
-                piece = await self._execution.shared.client.log(self._execution.id, self.size)
-                self._take(piece)
+                pieces = 1
+                while await self._fetch_piece() and (self._execution.ended or pieces < PIECES):
+                    pieces += 1
             except ExecutionUnknown:
                 self._execution.become_gone()
-                return
             finally:
                 self._fetched = trio.current_time()
                 self._duration = self._fetched - began
+
+    async def _fetch_piece(self) -> bool:
+        """Fetch what is new; whether a server that sends long logs in pieces may have more."""
+        piece = await self._execution.shared.client.log(self._execution.id, self.size)
+        if self._execution.dead:
+            return False
+        self._use()
+        try:
+            self._take(piece)
+        finally:
+            self._unuse()
         self._execution.observe(piece.execution)
-        self.complete = self._execution.ended
+        if piece.in_pieces and len(piece.content) >= PIECE_HINT:
+            return True
+        self.complete = piece.execution.status is Status.ENDED
+        return False
 
     def _take(self, piece: LogPiece) -> None:
         """Add what is new. A log that does not continue the one here replaces it."""
         content, offset = piece.content, piece.offset
+        assert self._file is not None  # noqa: S101  # it is in use
         with translated(self._execution.name):
-            file = self._open()
             if offset == 0 and self.size and self._continues(content):
                 content, offset = content[self.size :], self.size
             elif offset not in (0, self.size):
                 raise BadAnswer(
                     f"log of {self._execution.id}", f"it was sent from byte {offset} on"
                 )
-            elif offset == 0 and self.size:
-                os.ftruncate(file, 0)
+            elif offset == 0:
+                os.ftruncate(self._file, 0)
                 self.size = 0
-            _write_all(file, content, offset)
+            _write_all(self._file, content, offset)
         if content:
             self.size = offset + len(content)
             self.changed_ns = time.time_ns()
@@ -106,14 +165,6 @@ class LiveLog:
     def _continues(self, whole: bytes) -> bool:
         start = max(0, self.size - OVERLAP)
         return len(whole) >= self.size and whole[start : self.size] == self.read(start, OVERLAP)
-
-    def _open(self) -> int:
-        if self._file is None:
-            folder = self._execution.shared.settings.cache_dir
-            handle, path = tempfile.mkstemp(prefix="log-", dir=folder)
-            os.unlink(path)  # noqa: PTH108  # it goes with its descriptor
-            self._file = handle
-        return self._file
 
 
 def _write_all(file: int, content: bytes, offset: int) -> None:

@@ -86,13 +86,17 @@ class Names:
         self._reserve = path.with_name(path.name + ".reserve")
         with self._translated():
             self._db = sqlite3.connect(path, isolation_level=None, timeout=2)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._make_tables()
+            try:
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
         self._keep_reserve()
 
-    def _make_tables(self) -> None:
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA foreign_keys = ON")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self._db.executescript(f"BEGIN; {SCHEMA} COMMIT;")

@@ -75,8 +75,8 @@ class Handle:
         """Whether a read would not block."""
         return True
 
-    def notify_when_ready(self, callback: Callable[[], None]) -> None:
-        """Call back once when `ready` becomes true."""
+    def notify_when_ready(self, callback: Callable[[], None] | None) -> None:
+        """Call back once when `ready` becomes true. None: somebody only looks, and looks again."""
 
 
 class Node:

@@ -7,18 +7,25 @@ a download under way (every read asks here).
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+
+import trio
 
 from pifopfs.errors import NoSuchName, OutputChanged, Refused, ServiceError
 from pifopfs.tree.background import SingleFlight
 from pifopfs.tree.cache import Key, cache_key
 from pifopfs.tree.downloads import Download
 from pifopfs.tree.execution import Execution
+from pifopfs.tree.layout import is_file_name
 from pifopfs.tree.storage import translated
 
 log = logging.getLogger(__name__)
+
+ASK_AGAIN = 10.0
+"""Seconds after which a length is asked for again that the service did not answer."""
 
 
 @dataclass(eq=False, slots=True)
@@ -60,7 +67,8 @@ class Output:
     ino: int
     _announced: int | None = None
     """What the service says its length is, once asked."""
-    _asked: bool = False
+    _ask_again: float = -math.inf
+    """When it may be asked for again, on trio's clock."""
     _download: Download | None = None
     _ask: SingleFlight[None] = field(init=False)
 
@@ -80,19 +88,27 @@ class Output:
         return self._announced if size is None else size
 
     async def learn_size(self) -> int | None:
-        """Ask the service for the length, once. None where it does not tell, or does not answer."""
-        if self.size is None and not self._asked and not self.execution.gone:
-            try:
+        """Ask the service for the length, once, and wait for it a moment.
+
+        None where it does not tell, or has not answered just now.
+        """
+        now = trio.current_time()
+        if self.size is None and now >= self._ask_again and not self.execution.gone:
+            with trio.move_on_after(self.execution.shared.settings.patience) as scope:
                 await self._ask()
-            except ServiceError as error:
-                self._asked = isinstance(error, Refused)
-                log.info("size of output %s of %s: %s", self.name, self.execution.id, error)
+            if scope.cancelled_caught:
+                self._ask_again = trio.current_time() + ASK_AGAIN
         return self.size
 
     async def _ask_size(self) -> None:
-        client = self.execution.shared.client
-        self._announced = await client.output_size(self.execution.id, self.name)
-        self._asked = True
+        client, again = self.execution.shared.client, math.inf
+        try:
+            self._announced = await client.output_size(self.execution.id, self.name)
+        except ServiceError as error:
+            log.info("size of output %s of %s: %s", self.name, self.execution.id, error)
+            if not isinstance(error, Refused):
+                again = trio.current_time() + ASK_AGAIN
+        self._ask_again = again
 
     async def open(self) -> CompleteReader | DownloadReader:
         """A reader; its length is known when this returns. Raises ServiceError, OutputChanged."""
@@ -101,7 +117,7 @@ class Output:
         if cached is not None:
             return CompleteReader(self.name, cached[0])
         if self._download is not None and isinstance(self._download.error, OutputChanged):
-            self._announced, self._asked, self._download = None, False, None
+            self._announced, self._ask_again, self._download = None, -math.inf, None
         await self.learn_size()
         download = self._join()
         reader = DownloadReader(download)
@@ -139,7 +155,13 @@ class OutputFolder:
         self._outputs: dict[str, Output] = {}
 
     def __iter__(self) -> Iterator[Output]:
-        return iter([self.get(spec.id) for spec in self._execution.outputs])
+        ids = [spec.id for spec in self._execution.outputs]
+        odd = [id_ for id_ in ids if not is_file_name(id_)]
+        if odd:
+            log.warning(
+                "outputs of %s that no file can be named after: %r", self._execution.id, odd
+            )
+        return iter([self.get(id_) for id_ in dict.fromkeys(ids) if id_ not in odd])
 
     def get(self, name: str) -> Output:
         """Raises NoSuchName."""

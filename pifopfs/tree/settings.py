@@ -23,6 +23,8 @@ class Settings:
     """How old a status or log may be when somebody looks."""
     shortest_interval: float = 0.05
     longest_interval: float = 2.0
+    patience: float = 3.0
+    """How long a look in passing waits for the service: a listing, a size, an unknown id."""
     wait_outage: float = 300.0
     """How long a read of `wait` rides out a service that does not answer."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -19,6 +20,7 @@ from pifopfs.tree.directories import ExecutionsDirectory, Root
 from pifopfs.tree.executions import Executions
 from pifopfs.tree.files import FunctionFile
 from pifopfs.tree.layout import ROOT_INO
+from pifopfs.tree.log import LOGS
 from pifopfs.tree.names import Names
 from pifopfs.tree.nodes import Directory, Node, as_directory
 from pifopfs.tree.settings import Settings
@@ -88,6 +90,7 @@ async def open_tree(
         with translated(str(folder)):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(settings.state_dir / "lock"):
+        shutil.rmtree(settings.cache_dir / LOGS, ignore_errors=True)  # those of an earlier mount
         names = Names(settings.state_dir / "names.sqlite")
         try:
             cache = OutputCache(settings.cache_dir, settings.cache_size)

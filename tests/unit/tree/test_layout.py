@@ -42,3 +42,13 @@ def test_temporary_names(name: str) -> None:
 @pytest.mark.parametrize("name", ["coords", "coords.csv", "sed", "sedation", "49130", "tmp"])
 def test_names_that_are_not_temporary(name: str) -> None:
     assert not layout.is_temporary(name)
+
+
+@pytest.mark.parametrize("id_", ["r", "result.json", "a b", "界" * 85, "\udcff", "-"])
+def test_ids_that_a_file_can_be_named_after(id_: str) -> None:
+    assert layout.is_file_name(id_)
+
+
+@pytest.mark.parametrize("id_", ["", ".", "..", "a/b", "a\0b", "x" * 256, "界" * 86, "\ud800"])
+def test_ids_that_no_file_can_be_named_after(id_: str) -> None:
+    assert not layout.is_file_name(id_)

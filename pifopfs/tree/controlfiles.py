@@ -1,0 +1,90 @@
+"""`start` and `stop`: written to act."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from pifopfs.errors import AccessNotAllowed, PifopfsError
+from pifopfs.tree.jobfile import JobFile
+from pifopfs.tree.nodes import Attributes, Changes, Handle, reads
+
+TOUCH_SLACK_NS = 2 * 10**9
+"""A modification time this close to now means `touch`, not the copy of an older time."""
+
+
+class ControlHandle(Handle):
+    """Acts once, on the first write; later writes repeat what came of it."""
+
+    direct_io = True
+
+    def __init__(self, action: Callable[[], Awaitable[None]]) -> None:
+        self._action = action
+        self._lock = trio.Lock()
+        self._acted = False
+        self._error: PifopfsError | None = None
+
+    async def act(self) -> None:
+        """Raises what the action raises, every time."""
+        async with self._lock:
+            if not self._acted:
+                try:
+                    await self._action()
+                except PifopfsError as error:
+                    self._error = error
+                self._acted = True
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+
+    async def write(self, offset: int, data: bytes) -> int:
+        await self.act()
+        return len(data)
+
+
+class ControlFile(JobFile):
+    """`start` and `stop`: any write acts, so does a truncating open or a touch."""
+
+    async def _action(self) -> None:
+        raise NotImplementedError
+
+    async def _check(self) -> None:
+        """What can be said at open already: some shells show no other error."""
+
+    def attributes(self) -> Attributes:
+        return self._attributes(0, self.job.execution.created_ns)
+
+    async def open(self, flags: int) -> Handle:
+        if reads(flags):
+            raise AccessNotAllowed(self.name, "it can only be written")
+        handle = ControlHandle(self._action)
+        if flags & os.O_TRUNC:
+            await handle.act()
+        else:
+            await self._check()
+        return handle
+
+    async def change(self, changes: Changes, handle: Handle | None) -> Attributes:
+        now = time.time_ns()
+        if changes.mtime_ns is not None and abs(changes.mtime_ns - now) <= TOUCH_SLACK_NS:
+            await self._action()
+        return self.attributes()
+
+
+class StartFile(ControlFile):
+    """`start`."""
+
+    async def _action(self) -> None:
+        await self.job.start()
+
+    async def _check(self) -> None:
+        await self.job.check_start()
+
+
+class StopFile(ControlFile):
+    """`stop`."""
+
+    async def _action(self) -> None:
+        await self.job.stop()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
+import resource
 import stat
 import warnings
 from pathlib import Path
@@ -79,3 +82,22 @@ def try_lock(path: Path) -> int | None:
         os.close(handle)
         raise
     return handle
+
+
+def mountpoints() -> list[Path]:
+    """Where something is mounted, read without touching any of it."""
+    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    return [Path(os.fsdecode(_unescaped(line.split(b" ")[4]))) for line in lines]
+
+
+def _unescaped(field: bytes) -> bytes:
+    """The kernel writes blanks, tabs, newlines and backslashes as octal numbers."""
+    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field)
+
+
+def raise_descriptor_limit() -> int:
+    """Allow this process as many open files as it may have; returns how many it had before."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # the system's own limit was lowered since
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft

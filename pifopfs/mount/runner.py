@@ -19,7 +19,7 @@ from pifopfs.api import FunctionClient
 from pifopfs.config import Config, Limits
 from pifopfs.errors import OptionInvalid
 from pifopfs.fuse import Ownership, serve_mount
-from pifopfs.machine import runtime_folder
+from pifopfs.machine import raise_descriptor_limit, runtime_folder
 from pifopfs.mount.control import serve_control
 from pifopfs.mount.mountpoint import prepare, real_mountpoint
 from pifopfs.mount.records import claimed, recorded
@@ -69,6 +69,7 @@ class Mount:
         config = self._config
         options = {*config.options.kernel, f"fsname={name.replace(',', '_')}"}
         ownership = Ownership(config.options.uid, config.options.gid, config.options.umask)
+        raise_descriptor_limit()  # every open file of the mount costs one here
         async with trio.open_nursery() as nursery:
 
             async def mounted(task_status: trio.TaskStatus[None]) -> None:

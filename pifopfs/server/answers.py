@@ -6,6 +6,7 @@ so every answer has one, save an output.
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,6 +18,8 @@ from starlette.types import Receive, Scope, Send
 from pifopfs.server.refusals import CannotRunNow, Refusal
 from pifopfs.server.store import Record
 from pifopfs.wire import FileSpec, Status
+
+log = logging.getLogger(__name__)
 
 HEADERS = {"Cache-Control": "no-store"}
 RETRY_AFTER = "3"
@@ -77,15 +80,28 @@ class OutputBody(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            start = {"status": self.status_code, "headers": self.raw_headers}
-            await send({"type": "http.response.start", **start})
-            left = 0 if scope["method"] == "HEAD" else self._size
-            while left:
-                piece = await trio.to_thread.run_sync(os.read, self._file, min(PIECE, left))
-                if not piece:  # the connection then ends before its announced length
-                    raise OSError("an output became shorter while it was sent")
-                left -= len(piece)
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body"})
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+                await self._send(send, 0 if scope["method"] == "HEAD" else self._size)
+                nursery.cancel_scope.cancel()
         finally:
             os.close(self._file)
+
+    async def _send(self, send: Send, left: int) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        while left:
+            piece = await trio.to_thread.run_sync(os.read, self._file, min(PIECE, left))
+            if not piece:  # without its end the connection breaks, as it must
+                log.warning("an output became shorter while it was sent")
+                return
+            left -= len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
+    """End the answer with its reader: what is sent to nobody is taken without a word."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()

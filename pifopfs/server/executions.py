@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from pifopfs.errors import FunctionFileInvalid
 from pifopfs.server.catalog import Catalog
 from pifopfs.server.function_file import ServedFunction
 from pifopfs.server.logs import read_log
-from pifopfs.server.refusals import Broken, CannotRunNow, TooLarge, Unknown, WrongState
+from pifopfs.server.refusals import Broken, CannotRunNow, Unknown, WrongState
 from pifopfs.server.runs import Runs
 from pifopfs.server.states import Action, refusal
 from pifopfs.server.store import Record, Store
+from pifopfs.server.uploads import aside, receive
 from pifopfs.server.workspace import open_output
 from pifopfs.wire import FileSpec, InputInfo, Status
 
@@ -43,6 +43,8 @@ class Executions:
         self._settings = settings
         self._used: dict[str, float] = {}
         """When each was last asked for, on the monotonic clock."""
+        self._telling = trio.Lock()
+        """Held while new output is read and the cursor moved, so that none is told twice."""
 
     # ── Functions ────────────────────────────────────────────────────────────────────────────
 
@@ -68,7 +70,7 @@ class Executions:
         record = self._store.find(execution)
         if record is None or (record.author, record.function) != (author, function):
             raise Unknown(f"{author}/{function} has no execution {execution}")
-        self._used[record.id] = time.monotonic()
+        self._use(record)
         return record
 
     async def upload(
@@ -86,24 +88,14 @@ class Executions:
         if spec is None:
             raise Unknown(f"{record.author}/{record.function} has no input {input_id}")
         self._check(record, Action.UPLOAD)
-        folder = self._store.folder(record.id) / "inputs"
-        aside = folder / f".{spec.id}.{secrets.token_hex(8)}"
-        try:
-            size = 0
-            with aside.open("wb", buffering=0) as file:
-                async for piece in pieces:
-                    size += len(piece)
-                    if size > self._settings.largest_input:
-                        raise TooLarge(f"an input has at most {self._settings.largest_input} bytes")
-                    view = memoryview(piece)
-                    while view:
-                        view = view[file.write(view) :]
+        folder = self._store.folder(record.id)
+        with aside(folder) as path:
+            largest = self._settings.largest_input
+            size = await receive(pieces, path, largest, lambda: self._use(record))
             self._check(
                 self.get(record.author, record.function, record.id), Action.UPLOAD
             )  # it may have been started meanwhile
-            aside.replace(folder / spec.id)
-        finally:
-            aside.unlink(missing_ok=True)
+            path.replace(folder / "inputs" / spec.id)
         return InputInfo(spec.id, spec.path, size)
 
     def start(self, record: Record) -> Record:
@@ -117,22 +109,30 @@ class Executions:
         await self._runs.end(record.id)
         return self.get(record.author, record.function, record.id)
 
-    async def delete(self, record: Record) -> Record:
-        """End and drop an execution; its last state."""
+    async def end(self, record: Record) -> Record:
+        """End an execution at once, whatever it does; its last state."""
         await self._runs.end(record.id, at_once=True)
-        record = self._store.find(record.id) or record
-        self._forget(record)
+        return self._store.find(record.id) or record
+
+    async def drop(self, record: Record) -> None:
+        """Delete an execution, and its files."""
+        await self._runs.end(record.id, at_once=True)  # it may have been started meanwhile
+        self._store.delete(record.id)
+        self._used.pop(record.id, None)
         await trio.to_thread.run_sync(self._store.remove_files, record.id)
-        return record
 
-    def log(self, record: Record, offset: int) -> tuple[int, str]:
-        """The log from a byte on, and where that is: see `read_log`."""
-        return read_log(self._store.folder(record.id) / "log", offset)
+    def log(self, record: Record, offset: int, limit: int | None = None) -> tuple[int, str]:
+        """The log from a byte on, and where that is: see `read_log`. For a thread."""
+        return read_log(self._store.folder(record.id) / "log", offset, limit)
 
-    def new_output(self, record: Record) -> str:
+    async def new_output(self, record: Record) -> str:
         """The log since this was asked last, by anybody."""
-        start, text = self.log(record, record.stdout_cursor)
-        self._store.change(record, stdout_cursor=start + len(text.encode()))
+        async with self._telling:
+            record = self._store.find(record.id) or record
+            start, text = await trio.to_thread.run_sync(self.log, record, record.stdout_cursor)
+            end = start + len(text.encode())
+            if end != record.stdout_cursor:
+                self._store.keep(record, stdout_cursor=end)
         return text
 
     def output(self, record: Record, output_id: str) -> tuple[FileSpec, int, int]:
@@ -158,12 +158,10 @@ class Executions:
             limit = limits.get(record.status)
             unused = now - self._used.setdefault(record.id, now)
             if limit is not None and unused > limit:
-                self._forget(record)
-                await trio.to_thread.run_sync(self._store.remove_files, record.id)
+                await self.drop(record)
 
-    def _forget(self, record: Record) -> None:
-        self._store.delete(record.id)
-        self._used.pop(record.id, None)
+    def _use(self, record: Record) -> None:
+        self._used[record.id] = time.monotonic()
 
     def _check(self, record: Record, action: Action) -> None:
         reason = refusal(action, record.status)

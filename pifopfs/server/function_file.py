@@ -67,7 +67,8 @@ class _Reader:
         self._fields = self._read()
 
     def _bad(self, field: str, problem: str, mend: str) -> NoReturn:
-        raise FunctionFileInvalid(self._path, field, problem, mend)
+        printable = field.encode("utf-8", "backslashreplace").decode()
+        raise FunctionFileInvalid(self._path, printable, problem, mend)
 
     def _read(self) -> Mapping[str, Any]:
         try:
@@ -85,6 +86,8 @@ class _Reader:
             document = json.loads(text, object_pairs_hook=self._unique)
         except ValueError as error:
             self._bad("", f"it is not JSON ({error})", "mend the syntax")
+        except RecursionError:
+            self._bad("", "it is not JSON (it is nested too deeply)", "mend the syntax")
         if not isinstance(document, dict):
             self._bad("", "it is not a JSON object", 'write {"id": …, "command": …}')
         return document
@@ -100,13 +103,15 @@ class _Reader:
         for name in self._fields.keys() - FIELDS:
             known = ", ".join(sorted(FIELDS))
             self._bad(name, "there is no such field", f"use only {known}")
+        input_, output = self._files("input"), self._files("output")
+        self._check_apart({"input": input_, "output": output})
         return ServedFunction(
             author=self._id(self._fields.get("author", LOCAL_AUTHOR), "author"),
             id=self._id(self._fields.get("id"), "id"),
             folder=self._folder,
             command=self._command(),
-            input=self._files("input"),
-            output=self._files("output"),
+            input=input_,
+            output=output,
             description=self._description(),
         )
 
@@ -123,19 +128,18 @@ class _Reader:
 
     def _command(self) -> tuple[str, ...]:
         command = self._fields.get("command")
-        if isinstance(command, str) and command.strip() and "\0" not in command:
+        if isinstance(command, str) and command.strip() and _is_plain(command):
             return ("/bin/sh", "-c", command)
         words = command if isinstance(command, list) else []
-        plain = all(isinstance(word, str) and "\0" not in word for word in words)
-        if not (words and plain and words[0]):
+        if not (words and all(_is_plain(word) for word in words) and words[0]):
             problem = "it is missing" if command is None else "it is not a command"
             self._bad("command", problem, 'write ["program", "argument", …] or "a line of shell"')
         return tuple(words)
 
     def _description(self) -> str | None:
         text = self._fields.get("description")
-        if text is not None and not isinstance(text, str):
-            self._bad("description", "it is not text", "write it in quotes")
+        if text is not None and not (isinstance(text, str) and _is_unicode(text)):
+            self._bad("description", "it is not text", "write it in quotes, in UTF-8")
         return text
 
     def _files(self, field: str) -> tuple[FileSpec, ...]:
@@ -152,6 +156,16 @@ class _Reader:
                 seen.add(value)
         return files
 
+    def _check_apart(self, files: Mapping[str, tuple[FileSpec, ...]]) -> None:
+        """No path is that of a folder in which another one is."""
+        paths = {FILE_NAME} | {spec.path for specs in files.values() for spec in specs if spec.path}
+        for field, specs in files.items():
+            for n, spec in enumerate(specs):
+                above = {str(parent) for parent in PurePosixPath(spec.path or "").parents} & paths
+                if above:
+                    problem = f"{spec.path!r} is below {above.pop()!r}, which is a file"
+                    self._bad(f"{field}[{n}].path", problem, "change one of them")
+
     def _file(self, item: Any, field: str) -> FileSpec:
         if not isinstance(item, dict):
             self._bad(field, "it is not an object", SHAPE)
@@ -162,7 +176,7 @@ class _Reader:
 
     def _relative(self, value: Any, field: str) -> str:
         mend = "write a path below the function's folder, such as data/coords.csv"
-        if not isinstance(value, str) or not value or "\0" in value or value.endswith("/"):
+        if not _is_plain(value) or not value or value.endswith("/"):
             self._bad(field, f"{value!r} is not the path of a file", mend)
         path = PurePosixPath(value)
         if path.is_absolute() or ".." in path.parts or not path.parts:
@@ -170,3 +184,17 @@ class _Reader:
         if path == PurePosixPath(FILE_NAME):
             self._bad(field, f"{value!r} is the description itself", mend)
         return str(path)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is text that the system takes as an argument or a path."""
+    return isinstance(value, str) and "\0" not in value and _is_unicode(value)
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can hold halves of characters, which no file and no answer can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

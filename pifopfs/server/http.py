@@ -6,11 +6,11 @@ Hypercorn's own accept loop lets an exception in one connection end the whole se
 
 from __future__ import annotations
 
+import json
 import logging
-import os
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
@@ -22,37 +22,40 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import wrap_app
 from starlette.applications import Starlette
 
-from pifopfs.errors import ServerNotStarted
-from pifopfs.machine import check_socket_path
+from pifopfs.server.sockets import accept
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 128
 GRACE = 3.0
 """Seconds for requests under way when the server ends."""
+
+NO_BODY = b"content-length: 0\r\n"
 
 
 async def listen(
     app: Starlette,
-    path: Path,
+    paths: Path | Sequence[Path],
     until: Callable[[], Awaitable[None]],
+    told: Callable[[Path], None] = lambda _: None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer requests on the Unix socket `path` until `until` returns. Raises ServerNotStarted."""
-    listener = trio.SocketListener(trio.socket.from_stdlib_socket(bind(path)))
+    """Answer requests on a Unix socket until `until` returns; see `accept` for `paths` and `told`.
+
+    Raises ServerNotStarted.
+    """
     connections = _Connections(app)
-    try:
-        async with trio.open_nursery() as open_ones:
-            async with trio.open_nursery() as accepting:
-                accept = partial(trio.serve_listeners, handler_nursery=open_ones)
-                await accepting.start(accept, connections.serve, [listener])
-                task_status.started()
-                await until()
-                accepting.cancel_scope.cancel()
+    places = [paths] if isinstance(paths, Path) else paths
+    async with trio.open_nursery() as open_ones:
+        async with trio.open_nursery() as accepting:
+            door = partial(accept, places, connections.serve, open_ones, told)
+            await accepting.start(door)
+            task_status.started()
+            await until()
+            accepting.cancel_scope.cancel()
+        with trio.move_on_after(GRACE):
             await connections.end()
-            open_ones.cancel_scope.deadline = trio.current_time() + GRACE
-    finally:
-        remove(path)
+        open_ones.cancel_scope.cancel()
+        connections.cut()
 
 
 class _Connections:
@@ -65,46 +68,64 @@ class _Connections:
         self._config.include_server_header = False
         self._config.accesslog = None
         self._config.errorlog = logging.getLogger("hypercorn")
+        self._open: set[trio.SocketStream] = set()
+        self._all_closed = trio.Event()
 
     async def serve(self, stream: trio.SocketStream) -> None:
+        self._open.add(stream)
         try:
             await TCPServer(
                 self._app,
                 self._config,
                 self._context,
                 ConnectionState({}),
-                stream,  # type: ignore[arg-type]  # it takes plain streams as well
+                _Stream(stream),  # type: ignore[arg-type]  # it takes plain streams as well
             )
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+            log.debug("a client has gone")
         except* Exception as group:  # noqa: BLE001  # whatever it is, it is this connection's
             log.warning("a connection failed: %r", group.exceptions)
+        finally:
+            self._open.remove(stream)
+            if not self._open:
+                self._all_closed.set()
 
     async def end(self) -> None:
-        """Idle connections close now, the others after their answer."""
+        """Idle connections close now, the others after their answer; returns when all have."""
         await self._context.terminated.set()
+        while self._open:
+            self._all_closed = trio.Event()
+            await self._all_closed.wait()
+
+    def cut(self) -> None:
+        """Close what is open. Hypercorn shields its sends: a client that has stopped reading would
+        keep even a cancelled connection open.
+        """
+        for stream in self._open:
+            stream.socket.close()
 
 
-def bind(path: Path) -> socket.socket:
-    """A listening Unix socket that only this user can reach. Raises ServerNotStarted."""
-    check_socket_path(path)
-    if _answers(path):
-        raise ServerNotStarted(f"another server listens on {path}; end it, or name another socket")
-    remove(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(os.fspath(path))
-        path.chmod(0o600)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ServerNotStarted(f"cannot listen on {path}: {error.strerror}") from error
-    return listener
+class _Stream:
+    """A connection on which Hypercorn's own errors (of a request that is no HTTP) have the body
+    that every error has.
+    """
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self.socket = stream.socket
+        self.receive_some = stream.receive_some
+        self.send_eof = stream.send_eof
+        self.aclose = stream.aclose
+
+    async def send_all(self, data: bytes) -> None:
+        await self._stream.send_all(with_body(data))
 
 
-def remove(path: Path) -> None:
-    """Remove a socket's name."""
-    path.unlink(missing_ok=True)
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(os.fspath(path)) == 0
+def with_body(data: bytes) -> bytes:
+    """The head of an error without a body, with one; anything else as it is."""
+    if not data.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5")) or NO_BODY not in data:
+        return data
+    reason = HTTPStatus(int(data[9:12])).phrase
+    body = json.dumps({"errorMessage": f"the request failed: {reason}"}).encode()
+    head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n".encode()
+    return data.replace(NO_BODY, head, 1) + body

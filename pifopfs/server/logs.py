@@ -6,16 +6,28 @@ A log file always ends with a whole character, so that an offset of one answer f
 from __future__ import annotations
 
 import codecs
+import errno
 import os
+import stat
 from pathlib import Path
+from typing import BinaryIO
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+GAP = "pifopfs: some output is missing here: the disk was full\n"
 
 
 class LogWriter:
-    """Appends to a log. Use it as a context manager."""
+    """Appends to a log. Use it as a context manager.
+
+    On a full disk output is lost rather than the run. Raises OSError where the disk fails.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        self._file = os.fdopen(os.open(path, flags | os.O_CLOEXEC, 0o600), "ab", buffering=0)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._gap = False
+        """Output was lost, which is not yet said in the log."""
 
     def __enter__(self) -> LogWriter:
         return self
@@ -34,19 +46,57 @@ class LogWriter:
         self._decoder.reset()
 
     def _append(self, text: str) -> None:
-        view = memoryview(text.encode("utf-8", "replace"))
-        while view:
-            view = view[self._file.write(view) :]
+        if not text:
+            return
+        end = os.fstat(self._file.fileno()).st_size
+        view = memoryview((GAP * self._gap + text).encode("utf-8", "replace"))
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            os.ftruncate(self._file.fileno(), end)  # it must not end within a character
+            self._gap = True
+        else:
+            self._gap = False
 
 
-def read_log(path: Path, offset: int) -> tuple[int, str]:
-    """The log from byte `offset` on, and where that really is: the start of a character."""
-    with path.open("rb") as file:
+def read_log(path: Path, offset: int, limit: int | None = None) -> tuple[int, str]:
+    """The log from byte `offset` on, and where that really is: the start of a character.
+
+    `limit`: how many bytes to give at most. A log that a program has removed is empty.
+    """
+    file = _open(path)
+    if file is None:
+        return 0, ""
+    with file:
         offset = min(offset, os.fstat(file.fileno()).st_size)
         start = max(0, offset - 3)
         file.seek(start)
-        content = file.read()
-    at = offset - start
+        content = file.read() if limit is None else file.read(offset - start + limit)
+        whole = not file.read(1)
+    at = _begin(content, offset - start)
+    end = len(content) if whole else _begin(content, len(content) - 1)
+    return start + at, content[at:end].decode("utf-8", "replace")
+
+
+def _begin(content: bytes, at: int) -> int:
+    """Where the character at byte `at` begins."""
     while at > 0 and at < len(content) and content[at] & 0xC0 == 0x80:
         at -= 1
-    return start + at, content[at:].decode("utf-8", "replace")
+    return at
+
+
+def _open(path: Path) -> BinaryIO | None:
+    """None where there is no regular file: its program may have done anything to it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        return None
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    return None

@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import Any
 
 import trio
 from starlette.applications import Starlette
@@ -23,12 +24,15 @@ from pifopfs.server.store import Record
 
 log = logging.getLogger(__name__)
 
-NO = {"false", "0", "no"}
+YES, NO = {"true", "1", "yes"}, {"false", "0", "no"}
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 DRAIN_TIME = 10.0
 DRAIN_SIZE = 64 << 20
-"""Seconds and bytes for which the rest of a refused body is taken."""
+"""Seconds and bytes for which a body that nobody wants is taken."""
+
+LONGEST_PIECE = 4 << 20
+"""Bytes of a log in one answer, for those who ask for it from an offset on: they ask again."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -52,7 +56,10 @@ def make_app(executions: Executions) -> Starlette:
         ("DELETE", function + "/api_keys/{name}", api.keys),
     ]
     app = Starlette(
-        routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],
+        routes=[
+            Route(path, handler if handler == api.upload else _drained(handler), methods=[method])
+            for method, path, handler in routes
+        ],
         exception_handlers={
             Refusal: _refused,
             HTTPException: _http_error,
@@ -77,7 +84,7 @@ class _Api:
         return answers.success(found.document())
 
     async def create(self, request: Request) -> Response:
-        return self._document(request, self._executions.create(*_function(request)))
+        return await self._document(request, self._executions.create(*_function(request)))
 
     async def upload(self, request: Request) -> Response:
         record = self._record(request)
@@ -86,10 +93,11 @@ class _Api:
         return answers.success(info.to_json())
 
     async def start(self, request: Request) -> Response:
-        return self._document(request, self._executions.start(self._record(request)))
+        record = self._executions.start(self._record(request))
+        return await self._document(request, record)
 
     async def info(self, request: Request) -> Response:
-        return self._document(request, self._record(request))
+        return await self._document(request, self._record(request))
 
     async def output(self, request: Request) -> Response:
         spec, file, size = self._executions.output(
@@ -98,13 +106,14 @@ class _Api:
         return answers.OutputBody(spec, file, size)
 
     async def stop(self, request: Request) -> Response:
-        return self._document(request, await self._executions.stop(self._record(request)))
+        record = await self._executions.stop(self._record(request))
+        return await self._document(request, record)
 
     async def delete(self, request: Request) -> Response:
-        record = self._record(request)
-        log = self._log(request, record)
-        last = await self._executions.delete(record)
-        return answers.success(answers.execution_document(last) | log)
+        last = await self._executions.end(self._record(request))
+        answer = await self._document(request, last)
+        await self._executions.drop(last)
+        return answer
 
     async def keys(self, request: Request) -> Response:
         raise NotOffered("this server has no API keys: only its own user can reach its socket")
@@ -112,21 +121,35 @@ class _Api:
     def _record(self, request: Request) -> Record:
         return self._executions.get(*_function(request), request.path_params["execution"])
 
-    def _document(self, request: Request, record: Record) -> Response:
-        document = answers.execution_document(record) | self._log(request, record)
+    async def _document(self, request: Request, record: Record) -> Response:
+        """The Execution object, with so much of its log as the query asks for."""
+        offset = _offset(request)
+        document = answers.execution_document(record)
+        if request.query_params.get("stdout", "").lower() in YES:
+            document["stdout"] = await self._executions.new_output(record)
+        if request.query_params.get("include_log", "").lower() in NO:
+            return answers.success(document)
+        return await trio.to_thread.run_sync(self._logged, document, record, offset)
+
+    def _logged(self, document: dict[str, Any], record: Record, offset: int | None) -> Response:
+        """For a thread: a log may be long."""
+        limit = None if offset is None else LONGEST_PIECE
+        at, document["log"] = self._executions.log(record, offset or 0, limit)
+        if offset is not None:
+            document["log_offset"] = at
         return answers.success(document)
 
-    def _log(self, request: Request, record: Record) -> dict[str, object]:
-        """The log's part of an Execution object, as the query asks for it."""
-        part: dict[str, object] = {}
-        if request.query_params.get("stdout", "").lower() in ("true", "1", "yes"):
-            part["stdout"] = self._executions.new_output(record)
-        if request.query_params.get("include_log", "").lower() not in NO:
-            offset = _offset(request)
-            at, part["log"] = self._executions.log(record, offset or 0)
-            if offset is not None:
-                part["log_offset"] = at
-        return part
+
+def _drained(handler: Handler) -> Handler:
+    """A handler that wants no body; one that comes is taken first, else its sender might break off
+    without having read the answer. Nothing is done for a client that has gone.
+    """
+
+    async def handle(request: Request) -> Response:
+        await _take_body(request)
+        return await handler(request)
+
+    return handle
 
 
 def _function(request: Request) -> tuple[str, str]:
@@ -149,11 +172,17 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _drain(request: Request) -> None:
-    """Take what is still on its way, within bounds, so that the client comes to read the answer."""
-    with trio.move_on_after(DRAIN_TIME), contextlib.suppress(ClientDisconnect, RuntimeError):
+    """Take what is still on its way, so that the client comes to read the answer."""
+    with contextlib.suppress(ClientDisconnect, RuntimeError):  # the latter where all has been read
+        await _take_body(request)
+
+
+async def _take_body(request: Request) -> None:
+    """Take a body, within bounds. Raises ClientDisconnect."""
+    with trio.move_on_after(DRAIN_TIME):
         left = DRAIN_SIZE
         async with aclosing(request.stream()) as pieces:
-            async for piece in pieces:  # a RuntimeError where all has been read
+            async for piece in pieces:
                 left -= len(piece)
                 if left < 0:
                     return

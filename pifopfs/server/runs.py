@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -13,12 +15,17 @@ from pifopfs.server.logs import LogWriter
 from pifopfs.server.occupancy import Occupancy
 from pifopfs.server.store import Record, Store, now
 from pifopfs.server.workspace import prepare, produced
-from pifopfs.wire import EndReason, ExecutionId, Status
+from pifopfs.wire import EndReason, ExecutionId, FileSpec, Status
 
 log = logging.getLogger(__name__)
 
+COPIES = 40
+"""Folders that are copied at once: other work has threads of its own."""
 KILL_TIMEOUT = 5.0
 """Seconds for which the end of a killed program is awaited while the server ends."""
+LOOK_TIMEOUT = 60.0
+LOOK_PAUSE = 0.5
+"""Seconds for which, and between which, outputs are looked for while the server itself fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class Outcome:
     end_reason: EndReason
     exit_code: int | None = None
     note: str = ""
+    output: tuple[FileSpec, ...] = ()
+    """What was produced."""
 
 
 CUT_OFF = Outcome(EndReason.SYSTEM_ERROR, note="the run was cut off: the server ended")
@@ -35,13 +44,24 @@ LOST = Outcome(EndReason.SYSTEM_ERROR, note="the run was lost: the server failed
 NEVER_LAUNCHED = Outcome(EndReason.NORMAL, note="it was stopped before its program was launched")
 
 
+class _NotWanted(Exception):
+    """A run was asked to end while it was prepared."""
+
+
 @dataclass(eq=False, slots=True)
 class _Run:
     record: Record
     job: Job | None = None
     asked_to_end: trio.Event = field(default_factory=trio.Event)
-    at_once: bool = False
+    asked_to_die: trio.Event = field(default_factory=trio.Event)
+    """Set with `asked_to_end`, or later: there is no more grace."""
     done: trio.Event = field(default_factory=trio.Event)
+
+    def still_wanted(self) -> None:
+        """For a thread that prepares it: raises where there is no point in going on."""
+        trio.from_thread.check_cancelled()
+        if self.asked_to_end.is_set():
+            raise _NotWanted
 
 
 class Runs:
@@ -55,17 +75,18 @@ class Runs:
         self._nursery = nursery
         self._occupancy = occupancy
         self._running: dict[ExecutionId, _Run] = {}
+        self._copies = trio.CapacityLimiter(COPIES)
 
     def take_up(self) -> None:
-        """End what a server that died left running: it was cut off."""
+        """End what a server that died left running: it was cut off. Raises sqlite3.Error."""
         for record in self._store.all():
             if record.status is Status.RUNNING:
                 if record.trace is not None:
-                    self._engine.clear_up(record.trace)
+                    self._clear_up(record.trace)
                 self._record_end(record, CUT_OFF, stopped=False)
 
     def start(self, record: Record, function: ServedFunction) -> Record:
-        """Begin a run; from now on the execution is running."""
+        """Begin a run; from now on the execution is running. Raises sqlite3.Error."""
         record = self._store.change(
             record, status=Status.RUNNING, start_date=now(), output=function.output
         )
@@ -78,7 +99,8 @@ class Runs:
         """End a run, with a grace or at once; returns when the end is recorded."""
         run = self._running.get(execution)
         if run is not None:
-            run.at_once = run.at_once or at_once
+            if at_once:
+                run.asked_to_die.set()
             run.asked_to_end.set()
             await run.done.wait()
 
@@ -87,6 +109,8 @@ class Runs:
         async with trio.open_nursery() as nursery:
             for execution in list(self._running):
                 nursery.start_soon(self.end, execution)
+
+    # ── One run ──────────────────────────────────────────────────────────────────────────────
 
     async def _run(self, run: _Run, function: ServedFunction) -> None:
         outcome = CUT_OFF
@@ -97,27 +121,35 @@ class Runs:
             log.exception("the run of %s failed", run.record.id)
             outcome = LOST
         finally:
-            if outcome in (CUT_OFF, LOST) and run.job is not None:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + KILL_TIMEOUT):
-                    await run.job.kill()
-            self._record_end(run.record, outcome, stopped=run.asked_to_end.is_set())
-            del self._running[run.record.id]
-            run.done.set()
+            try:
+                if outcome in (CUT_OFF, LOST) and run.job is not None:
+                    await _kill(run.job)
+            finally:
+                self._record_end(run.record, outcome, stopped=run.asked_to_end.is_set())
+                del self._running[run.record.id]
+                run.done.set()
 
     async def _execute(self, run: _Run, function: ServedFunction) -> Outcome:
         folder = self._store.folder(run.record.id)
         try:
-            await trio.to_thread.run_sync(prepare, function, folder)
+            copy = partial(prepare, function, folder, run.still_wanted)
+            await trio.to_thread.run_sync(copy, limiter=self._copies)
             if run.asked_to_end.is_set():
                 return NEVER_LAUNCHED
             with LogWriter(folder / "log") as output:
                 launch = Launch(function.command, folder / "work", folder / "tmp")
                 run.job = await self._engine.launch(launch, output.write)
                 run.record = self._store.change(run.record, trace=run.job.trace)
-                return Outcome(EndReason.NORMAL, await self._until_the_end(run, run.job))
-        except OSError as error:
+                run.job.release()
+                code = await self._until_the_end(run, run.job)
+        except _NotWanted:
+            return NEVER_LAUNCHED
+        except (OSError, sqlite3.Error) as error:
             log.warning("%s cannot be launched: %s", run.record.id, error)
+            if run.job is not None:
+                await _kill(run.job)
             return Outcome(EndReason.SYSTEM_ERROR, note=f"the program cannot be launched: {error}")
+        return Outcome(EndReason.NORMAL, code, output=await self._produced(run, function))
 
     async def _until_the_end(self, run: _Run, job: Job) -> int:
         async with trio.open_nursery() as nursery:
@@ -126,33 +158,66 @@ class Runs:
             nursery.cancel_scope.cancel()
         return code
 
+    async def _produced(self, run: _Run, function: ServedFunction) -> tuple[FileSpec, ...]:
+        """What was produced; a failure of the server's own, such as too many open files, may pass.
+
+        Raises OSError where it does not.
+        """
+        folder, patience = self._store.folder(run.record.id), trio.current_time() + LOOK_TIMEOUT
+        while True:
+            try:
+                return produced(function.output, folder)
+            except OSError as error:
+                if run.asked_to_die.is_set():  # nobody will ask for them
+                    return ()
+                if trio.current_time() > patience:
+                    raise
+                log.warning("the outputs of %s cannot be looked at yet: %s", run.record.id, error)
+            await trio.sleep(LOOK_PAUSE)
+
+    # ── What must not fail ───────────────────────────────────────────────────────────────────
+
+    def _clear_up(self, trace: str) -> None:
+        try:
+            self._engine.clear_up(trace)
+        except (OSError, ValueError):
+            log.exception("what was launched as %s cannot be ended", trace)
+
     def _record_end(self, record: Record, outcome: Outcome, *, stopped: bool) -> None:
-        folder = self._store.folder(record.id)
+        """Recorded it is in any case: where the disk does not take it, first in memory."""
         try:
             if outcome.note:
-                with LogWriter(folder / "log") as output:
+                with LogWriter(self._store.folder(record.id) / "log") as output:
                     output.note(outcome.note)
-            declared = record.output or ()
-            failed = outcome.end_reason is EndReason.SYSTEM_ERROR
-            output_files = () if failed else produced(declared, folder)
-        except OSError:
-            log.exception("the files of %s", record.id)
-            output_files = ()
-        self._store.change(
+        except OSError as error:
+            log.warning("the log of %s lacks its last line: %s", record.id, error)
+        self._store.keep(
             record,
             status=Status.ENDED,
             end_reason=outcome.end_reason.value,
             exit_code=outcome.exit_code,
             stopped=stopped,
             end_date=now(),
-            output=output_files,
+            output=outcome.output,
             trace=None,
         )
 
 
+async def _kill(job: Job) -> None:
+    """End a program in any case, within bounds."""
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + KILL_TIMEOUT):
+        try:
+            await job.kill()
+        except OSError:
+            log.exception("a program cannot be killed")
+
+
 async def _end_when_asked(run: _Run, job: Job) -> None:
     await run.asked_to_end.wait()
-    if run.at_once:
+    if run.asked_to_die.is_set():
         await job.kill()
-    else:
-        await job.stop()
+        return
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(job.stop)
+        await run.asked_to_die.wait()
+        await job.kill()

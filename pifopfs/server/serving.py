@@ -6,7 +6,11 @@ recorded as cut off, and the store is closed.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import resource
+import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -21,10 +25,17 @@ from pifopfs.server.catalog import Catalog
 from pifopfs.server.engines.local import LocalEngine
 from pifopfs.server.executions import Executions, Settings
 from pifopfs.server.occupancy import Occupancy
+from pifopfs.server.removal import remove
 from pifopfs.server.runs import Runs
 from pifopfs.server.store import Store
 
+log = logging.getLogger(__name__)
+
 DISCARD_INTERVAL = 60.0
+PAY_INTERVAL = 2.0
+"""Seconds between attempts to write what a full disk has not taken."""
+LOCK = "lock"
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +48,59 @@ class Server:
 
 
 @asynccontextmanager
-async def open_server(catalog: Catalog, folder: Path, settings: Settings) -> AsyncIterator[Server]:
+async def open_server(
+    catalog: Catalog, folder: Path, settings: Settings, descriptors: int | None = None
+) -> AsyncIterator[Server]:
     """Take up the store in `folder`; what runs at the end of the block is cut off.
 
+    `descriptors` is how many open files a program may have; None: as many as this process.
     Raises StateLocked where another server uses the store, ServerNotStarted where it is unusable.
     """
+    if descriptors is None:
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    engine = LocalEngine(settings.stop_grace, descriptors)
     with closing(_lock(private_folder(folder))), closing(_store(folder)) as store:
         async with trio.open_nursery() as nursery:
             occupancy = Occupancy()
-            runs = Runs(store, LocalEngine(settings.stop_grace), nursery, occupancy)
-            runs.take_up()
+            runs = Runs(store, engine, nursery, occupancy)
+            strays = _take_up(store, runs, folder)
             executions = Executions(store, catalog, runs, settings)
+            nursery.start_soon(_remove, strays)
             nursery.start_soon(_discard_stale, executions)
+            nursery.start_soon(_pay, store)
             yield Server(executions, runs, occupancy)
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def told_by_signals() -> AsyncIterator[trio.Event]:
+    """An event that is set when this process is told to end; meanwhile that does not kill it."""
+    told = trio.Event()
+    with trio.open_signal_receiver(*SIGNALS) as signals:
+
+        async def hear() -> None:
+            async for _ in signals:
+                told.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hear)
+            yield told
+            nursery.cancel_scope.cancel()
+
+
+def holder(folder: Path) -> int | None:
+    """The process whose server uses the store in `folder`, 0 where it has not told; None where
+    there is none. Raises OSError.
+    """
+    path = folder / LOCK
+    if not path.exists():
+        return None
+    handle = try_lock(path)
+    if handle is not None:
+        os.close(handle)
+        return None
+    text = path.read_text().strip()
+    return int(text) if text.isdecimal() else 0
 
 
 class _Lock:
@@ -63,12 +113,23 @@ class _Lock:
 
 def _lock(folder: Path) -> _Lock:
     try:
-        handle = try_lock(folder / "lock")
+        handle = try_lock(folder / LOCK)
     except OSError as error:
         raise ServerNotStarted(f"{folder} cannot be locked: {error.strerror}") from error
     if handle is None:
         raise StateLocked(f"another server uses {folder}; end it, or name another --state-dir")
+    with contextlib.suppress(OSError):  # a full disk: `holder` can then not name us
+        os.pwrite(handle, f"{os.getpid():<10}\n".encode(), 0)
     return _Lock(handle)
+
+
+def _take_up(store: Store, runs: Runs, folder: Path) -> list[Path]:
+    """End what a server that died left running; what else it left."""
+    try:
+        runs.take_up()
+        return store.strays()
+    except (OSError, sqlite3.Error) as error:
+        raise ServerNotStarted(f"the store in {folder} cannot be used: {error}") from error
 
 
 def _store(folder: Path) -> Store:
@@ -81,4 +142,19 @@ def _store(folder: Path) -> Store:
 async def _discard_stale(executions: Executions) -> None:
     while True:
         await trio.sleep(DISCARD_INTERVAL)
-        await executions.discard_stale()
+        try:
+            await executions.discard_stale()
+        except (OSError, sqlite3.Error) as error:
+            log.warning("what is stale cannot be discarded: %s", error)
+
+
+async def _remove(strays: list[Path]) -> None:
+    """Not before the start: there may be much of it."""
+    for path in strays:
+        await trio.to_thread.run_sync(remove, path, abandon_on_cancel=True)
+
+
+async def _pay(store: Store) -> None:
+    while True:
+        await trio.sleep(PAY_INTERVAL)
+        store.pay()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +13,12 @@ import platformdirs
 import trio
 
 from pifopfs.errors import FunctionArgumentInvalid, OptionInvalid
-from pifopfs.machine import runtime_folder
+from pifopfs.machine import raise_descriptor_limit, runtime_folder
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
 from pifopfs.server.http import listen
 from pifopfs.server.routes import make_app
-from pifopfs.server.serving import open_server
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+from pifopfs.server.serving import open_server, told_by_signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +69,11 @@ async def serve_root(site: Site, *, ready: Callable[[list[str]], None]) -> None:
     """
     catalog = Root(site.root)
     names = [function.name for function in catalog.all()]
-    with trio.open_signal_receiver(*SIGNALS) as signals:
-
-        async def told() -> None:
-            async for _ in signals:
-                return
-
-        async with (
-            open_server(catalog, site.state, Settings()) as server,
-            trio.open_nursery() as nursery,
-        ):
-            await nursery.start(listen, make_app(server.executions), site.socket, told)
-            ready(names)
+    descriptors = raise_descriptor_limit()
+    async with (
+        told_by_signals() as told,
+        open_server(catalog, site.state, Settings(), descriptors) as server,
+        trio.open_nursery() as nursery,
+    ):
+        await nursery.start(listen, make_app(server.executions), site.socket, told.wait)
+        ready(names)

@@ -2,10 +2,12 @@
 
     store.sqlite
     executions/ID/inputs/   uploaded, until the start
+    executions/ID/uploads/  on their way
     executions/ID/work/     the run's copy of the function's folder; outputs stay in it
     executions/ID/log       UTF-8, only ever appended to
 
-Every change is committed before the method returns. One process at a time uses a store.
+Every change is committed before the method returns, save what must be recorded come what may: it
+counts at once, and is written as soon as the disk takes it. One process at a time uses a store.
 """
 
 from __future__ import annotations
@@ -13,16 +15,16 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import shutil
 import sqlite3
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pifopfs.server.workspace import make_writable
+from pifopfs.server.database import Database
+from pifopfs.server.removal import remove
 from pifopfs.wire import ExecutionId, FileSpec, Status
 
 log = logging.getLogger(__name__)
@@ -75,19 +77,23 @@ def now() -> str:
 
 
 class Store:
-    """The records and folders below one folder."""
+    """The records and folders below one folder. Raises OSError, sqlite3.Error."""
 
     def __init__(self, folder: Path) -> None:
         self._executions = folder / "executions"
         self._executions.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._db = sqlite3.connect(folder / "store.sqlite", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute(SCHEMA)
-        self._remove_strays()
+        self._db = Database(folder / "store.sqlite", SCHEMA)
+        self._owed: dict[ExecutionId, Mapping[str, Any] | None] = {}
+        """What the disk has not taken yet: changes, or None for the end of a record."""
+        self._behind = False
+        """Whether it has refused some; told once in the log."""
+        for record in self.all():
+            if not self.folder(record.id).is_dir():  # it was being deleted when a server died
+                self.delete(record.id)
 
     def close(self) -> None:
         """Close the file; everything stays."""
+        self.pay()
         self._db.close()
 
     def folder(self, execution: ExecutionId) -> Path:
@@ -95,13 +101,24 @@ class Store:
         return self._executions / execution
 
     def create(self, author: str, function: str) -> Record:
-        """A new execution, pending."""
+        """A new execution, pending. Nothing of it stays where this fails."""
         letters = "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))
         record = Record(ExecutionId(f"exec_{letters}"), author, function, Status.PENDING, now())
         folder = self.folder(record.id)
-        (folder / "inputs").mkdir(parents=True)
-        (folder / "log").touch()
-        self._write(record)
+        try:
+            for part in ("inputs", "uploads"):
+                (folder / part).mkdir(parents=True)
+            (folder / "log").touch()
+            row = _to_row({field.name: getattr(record, field.name) for field in fields(Record)})
+            marks = ", ".join("?" * len(row))
+            columns = ", ".join(row)
+            self._db.write(
+                f"INSERT INTO executions ({columns}) VALUES ({marks})",  # noqa: S608
+                tuple(row.values()),
+            )
+        except BaseException:
+            remove(folder)
+            raise
         return record
 
     def find(self, execution: str) -> Record | None:
@@ -114,56 +131,67 @@ class Store:
         return self._select("ORDER BY init_date", ())
 
     def change(self, record: Record, **changes: Any) -> Record:
-        """Write a changed record; returns it."""
-        changed = replace(record, **changes)
-        self._write(changed)
-        return changed
+        """Write the named fields and no others; returns the record as it is now."""
+        self._db.write(*_update(record.id, changes))
+        return self.find(record.id) or replace(record, **changes)
+
+    def keep(self, record: Record, **changes: Any) -> None:
+        """As `change`, but it counts from now on even where the disk does not take it."""
+        self._owed[record.id] = {**(self._owed.get(record.id) or {}), **changes}
+        self.pay()
 
     def delete(self, execution: ExecutionId) -> None:
-        """Drop a record; `remove_files` is for its folder."""
-        self._db.execute("DELETE FROM executions WHERE id = ?", (execution,))
+        """Drop a record, come what may; `remove_files` is for its folder."""
+        self._owed[execution] = None
+        self.pay()
+
+    def pay(self) -> None:
+        """Write what the disk has not taken yet, if it does now."""
+        for execution, changes in list(self._owed.items()):
+            try:
+                self._db.insist(*_update(execution, changes))
+            except sqlite3.Error as error:
+                if not self._behind:
+                    log.warning("%s cannot be recorded yet: %s", execution, error)
+                self._behind = True
+                return
+            del self._owed[execution]
+        self._behind = False
 
     def remove_files(self, execution: ExecutionId) -> None:
         """Remove an execution's folder; what resists is told in the server's log."""
-        _remove(self.folder(execution))
+        remove(self.folder(execution))
 
-    def _remove_strays(self) -> None:
-        """Folders whose record was dropped, or never written, before a crash."""
+    def strays(self) -> list[Path]:
+        """What a server that died has left: folders without a record, and halves of uploads."""
         known = {record.id for record in self.all()}
-        for folder in self._executions.iterdir():
-            if folder.name not in known:
-                _remove(folder)
+        folders = [path for path in self._executions.iterdir() if path.name not in known]
+        return folders + list(self._executions.glob("*/uploads/*"))
 
     def _select(self, where: str, values: Sequence[Any]) -> list[Record]:
         names = [field.name for field in fields(Record)]
         query = f"SELECT {', '.join(names)} FROM executions {where}"  # noqa: S608  # no user's text
-        return [
-            _from_row(dict(zip(names, row, strict=True))) for row in self._db.execute(query, values)
-        ]
-
-    def _write(self, record: Record) -> None:
-        row = _to_row(record)
-        marks = ", ".join("?" * len(row))
-        self._db.execute(
-            f"INSERT OR REPLACE INTO executions ({', '.join(row)}) VALUES ({marks})",  # noqa: S608
-            tuple(row.values()),
-        )
+        rows = self._db.read(query, values)
+        records = [_from_row(dict(zip(names, row, strict=True))) for row in rows]
+        owed = [(record, self._owed.get(record.id, {})) for record in records]
+        return [replace(record, **changes) for record, changes in owed if changes is not None]
 
 
-def _remove(folder: Path) -> None:
-    try:
-        make_writable(folder)
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        log.warning("%s cannot be removed: %s", folder, error)
+def _update(
+    execution: ExecutionId, changes: Mapping[str, Any] | None
+) -> tuple[str, tuple[Any, ...]]:
+    """The statement that changes or drops a record, and its values."""
+    if changes is None:
+        return "DELETE FROM executions WHERE id = ?", (execution,)
+    row = _to_row(changes)
+    columns = ", ".join(f"{name} = ?" for name in row)
+    return f"UPDATE executions SET {columns} WHERE id = ?", (*row.values(), execution)  # noqa: S608
 
 
-def _to_row(record: Record) -> dict[str, Any]:
-    row = {field.name: getattr(record, field.name) for field in fields(Record)}
-    if record.output is not None:
-        row["output"] = json.dumps([spec.to_json() for spec in record.output])
+def _to_row(values: Mapping[str, Any]) -> dict[str, Any]:
+    row = dict(values)
+    if row.get("output") is not None:
+        row["output"] = json.dumps([spec.to_json() for spec in row["output"]])
     return row
 
 

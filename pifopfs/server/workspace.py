@@ -6,28 +6,32 @@ a program cannot make the server read what is not its own.
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
+from pifopfs.server.copying import copy_folder
 from pifopfs.server.function_file import ServedFunction
 from pifopfs.wire import FileSpec
 
+NOT_PRODUCED = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.ENXIO,
+}
+"""How opening fails where a program has left no regular file. Other failures are the server's."""
 
-def prepare(function: ServedFunction, folder: Path) -> None:
-    """Make `work` and `tmp` in an execution's folder. Raises OSError."""
+
+def prepare(function: ServedFunction, folder: Path, still_wanted: Callable[[], None]) -> None:
+    """Make `work` and `tmp` in an execution's folder; see `copy_folder`. Raises OSError."""
     work = folder / "work"
-    shutil.copytree(
-        function.folder,
-        work,
-        symlinks=True,
-        ignore=_LeftOut(function.folder, folder.parent),
-        dirs_exist_ok=True,
-    )
-    (folder / "tmp").mkdir(exist_ok=True)
-    make_writable(work)
+    copy_folder(function.folder, work, folder.parent, still_wanted)
+    (folder / "tmp").mkdir()
     for spec in function.output:  # a stale one must not be taken for a result
         _place(work, spec).unlink(missing_ok=True)
     for spec in function.input:
@@ -36,40 +40,6 @@ def prepare(function: ServedFunction, folder: Path) -> None:
         if uploaded.exists():
             target.unlink(missing_ok=True)
             uploaded.replace(target)
-
-
-class _LeftOut:
-    """For copytree: leaves out other filesystems (a mount below the folder), special files, and
-    the folder of all executions, should it lie below the function's.
-    """
-
-    def __init__(self, root: Path, executions: Path) -> None:
-        self._device = root.stat().st_dev
-        self._executions = executions.stat()
-
-    def __call__(self, folder: str, names: list[str]) -> set[str]:
-        return {name for name in names if not self._belongs(Path(folder, name))}
-
-    def _belongs(self, path: Path) -> bool:
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            return True
-        plain = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
-        own = os.path.samestat(status, self._executions)
-        return plain and status.st_dev == self._device and not own
-
-
-def make_writable(folder: Path) -> None:
-    """Let this user change and remove what is below: copies keep the modes of their originals."""
-    folder.chmod(0o700)
-    for entry in os.scandir(folder):
-        if entry.is_symlink():
-            continue
-        if entry.is_dir():
-            make_writable(Path(entry))
-        else:
-            mode = stat.S_IMODE(entry.stat().st_mode)
-            Path(entry).chmod(mode | 0o600)
 
 
 def _place(work: Path, spec: FileSpec) -> Path:
@@ -81,7 +51,7 @@ def _place(work: Path, spec: FileSpec) -> Path:
 
 
 def produced(specs: Iterable[FileSpec], folder: Path) -> tuple[FileSpec, ...]:
-    """The outputs that are there, in the order in which they are declared."""
+    """The outputs that are there, in the order in which they are declared. Raises OSError."""
     found = []
     for spec in specs:
         file = open_output(folder, spec)
@@ -92,24 +62,28 @@ def produced(specs: Iterable[FileSpec], folder: Path) -> tuple[FileSpec, ...]:
 
 
 def open_output(folder: Path, spec: FileSpec) -> int | None:
-    """A descriptor of an output, None where it is no regular file of the run."""
-    *parents, name = PurePosixPath(spec.path or spec.id).parts
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    """A descriptor of an output, None where it is no regular file of the run. Raises OSError."""
     try:
-        where = os.open(folder / "work", flags | os.O_DIRECTORY)
-    except OSError:
+        file = _open_below(folder / "work", PurePosixPath(spec.path or spec.id).parts)
+    except OSError as error:
+        if error.errno not in NOT_PRODUCED:
+            raise
         return None
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    return None
+
+
+def _open_below(folder: Path, parts: tuple[str, ...]) -> int:
+    *parents, name = parts
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    where = os.open(folder, flags | os.O_DIRECTORY)
     try:
         for parent in parents:
             below = os.open(parent, flags | os.O_DIRECTORY, dir_fd=where)
             os.close(where)
             where = below
-        file = os.open(name, flags | os.O_NONBLOCK, dir_fd=where)
-    except OSError:
-        return None
+        return os.open(name, flags | os.O_NONBLOCK, dir_fd=where)
     finally:
         os.close(where)
-    if stat.S_ISREG(os.fstat(file).st_mode):
-        return file
-    os.close(file)
-    return None

@@ -254,10 +254,10 @@ async def test_a_broken_upload_changes_nothing(site: Site, http: httpx.AsyncClie
     async with stream:
         head = f"POST {execution}/input/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
         await stream.send_all(head.encode() + b"half")
-    inputs = next((site.state / "executions").iterdir()) / "inputs"
+    folder = next((site.state / "executions").iterdir())
 
     async def cleared() -> bool:
-        return [path.name for path in inputs.iterdir()] == ["a"]
+        return [path.name for path in folder.glob("[iu]*/*")] == ["a"]
 
     await eventually(cleared)
     assert await output(http, execution) == b"whole"
@@ -297,10 +297,10 @@ async def test_an_upload_that_the_start_overtakes_is_refused(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(upload)
-        inputs = next((site.state / "executions").iterdir()) / "inputs"
+        uploads = next((site.state / "executions").iterdir()) / "uploads"
 
         async def begun() -> bool:
-            return bool(list(inputs.iterdir()))
+            return bool(list(uploads.iterdir()))
 
         await eventually(begun)
         assert (await http.post(f"{execution}/start")).status_code == 200

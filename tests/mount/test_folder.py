@@ -279,6 +279,60 @@ def test_a_server_that_is_killed_is_started_again_and_tells_what_was_cut_off(
         mount.sh("echo 1 > executions/k/start")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_regression_a_signal_ends_the_server_in_order(
+    root: Path, make_function: Callable[..., Path], number: signal.Signals
+) -> None:
+    """It died of it, and its programs ran on."""
+    with folder_mount(make_function(f"echo $$ > {root}/pid; sleep 600"), root) as mount:
+        mount.sh("mkdir executions/j; echo 1 > executions/j/start")
+        until(lambda: (root / "pid").exists() and (root / "pid").read_text())
+        server, program = until(lambda: server_pid(mount)), int((root / "pid").read_text())
+        os.kill(server, number)
+        until(lambda: start_time(server) is None)
+        assert start_time(program) is None
+        assert mount.out("cat executions/j/wait") == "system-error\n"
+        assert "cut off: the server ended" in mount.out("cat executions/j/log")
+
+
+def test_regression_a_runtime_folder_that_went_while_something_runs(
+    root: Path, make_function: Callable[..., Path]
+) -> None:
+    """The lock was in the state folder, the sockets had gone: no new mount came to be."""
+    with folder_mount(make_function("echo up; sleep 600"), root) as mount:
+        mount.sh("mkdir executions/j; echo 1 > executions/j/start")
+        until(lambda: mount.out("cat executions/j/log") == "up\n")
+        pid = until(lambda: server_pid(mount))
+        mount.umount()
+        for name in ("http", "lease"):
+            (path,) = (root / "run" / "pifopfs" / "folders").glob(f"*.{name}")
+            path.unlink()
+        (root / "run2").mkdir(mode=0o700)
+        mount.env["XDG_RUNTIME_DIR"] = str(root / "run2")
+        mount.mount()
+        assert mount.out("cat executions/j/status") == "running\n"
+        mount.sh("echo 1 > executions/j/stop")
+        mount.umount("--stop-jobs")
+        assert start_time(pid) is None
+
+
+def test_regression_a_dead_mount_below_the_folder_fails_no_run(
+    root: Path, make_function: Callable[..., Path]
+) -> None:
+    folder = make_function("ls > r.txt")
+    (folder / "mnt").mkdir()
+    dead = folder_mount(folder, root)
+    dead.path = folder / "mnt"
+    live = folder_mount(folder, root, "--state-dir", str(root / "live"))
+    live.env = dead.env
+    with dead:
+        dead.kill()
+        with live:
+            live.sh("mkdir executions/j; echo 1 > executions/j/start")
+            assert live.out("cat executions/j/wait") == "normal\n"
+            assert "mnt" not in live.out("cat executions/j/output/r").split()
+
+
 def test_a_server_that_cannot_start_says_why(
     root: Path, make_function: Callable[..., Path]
 ) -> None:

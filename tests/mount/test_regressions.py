@@ -449,3 +449,16 @@ def test_a_cache_below_the_mountpoint_made_the_daemon_wait_for_itself(
     assert result.returncode in (2, 6)
     assert len(result.stderr.splitlines()) == 1
     assert not mount.mounted()
+
+
+def test_a_mount_had_no_more_descriptors_than_a_shell(root: Path, service: FakeService) -> None:
+    mount = Mount(root, "joe/tsp", "--endpoint", service.endpoint)
+    command = [*PIFOPFS, "mount", mount.target, str(mount.path), *mount.args]
+    try:
+        limited = ["prlimit", "--nofile=64:4096", *command]
+        subprocess.run(limited, env=mount.env, check=True, timeout=40)
+        limits = Path(f"/proc/{mount.pid}/limits").read_text()
+        (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
+        assert line.split()[3:5] == ["4096", "4096"]
+    finally:
+        mount.clean_up()

@@ -20,10 +20,14 @@ from tests.mount.harness import PIFOPFS, Mount, environment
 
 
 @contextmanager
-def serving(root: Path, *args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server of root/fns, and the line that it prints when it is ready."""
+def serving(
+    root: Path, *args: str, under: tuple[str, ...] = ()
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server of root/fns, and the line that it prints when it is ready. `under`: a command that
+    starts it.
+    """
     process = subprocess.Popen(
-        [*PIFOPFS, "serve", str(root / "fns"), *args],
+        [*under, *PIFOPFS, "serve", str(root / "fns"), *args],
         env=environment(root),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -161,3 +165,93 @@ def test_requests_that_come_while_it_is_mounted_elsewhere_are_answered(root: Pat
             env=os.environ | {"no_proxy": "*"},
         )  # fmt: skip
         assert json.loads(answer.stdout)["status"] == "pending"
+
+
+# ── What once went wrong ──────────────────────────────────────────────────────────────────────
+
+
+def test_regression_a_file_that_was_named_as_the_socket_is_kept(root: Path) -> None:
+    write_function(root / "fns" / "joe" / "fn")
+    (root / "own").mkdir(mode=0o700)
+    (root / "own" / "precious").write_text("precious")
+    result = failing(root, "--socket", str(root / "own" / "precious"))
+    assert result.returncode == 5
+    assert "is not a socket; remove it, or name another" in result.stderr
+    assert (root / "own" / "precious").read_text() == "precious"
+
+
+def curl(socket: str, method: str, path: str) -> dict[str, object]:
+    """The JSON answer to a request."""
+    answer = subprocess.run(
+        ["curl", "-s", "--unix-socket", socket, "-X", method, f"http://localhost{path}"],
+        capture_output=True, text=True, check=True, timeout=20, env=os.environ | {"no_proxy": "*"},
+    )  # fmt: skip
+    return dict(json.loads(answer.stdout))
+
+
+def ended(socket: str, execution: str) -> dict[str, object]:
+    """The execution, once it has ended."""
+    curl(socket, "POST", f"{execution}/start")
+    until(lambda: curl(socket, "GET", execution)["status"] == "ended")
+    return curl(socket, "GET", execution)
+
+
+def test_a_server_may_open_many_files_and_its_programs_as_many_as_before(root: Path) -> None:
+    write_function(root / "fns" / "joe" / "fn", "ulimit -Sn; ulimit -Hn")
+    with serving(root, under=("prlimit", "--nofile=300:700")) as (process, ready):
+        socket = ready.split("unix:")[1].strip()
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        assert "Max open files            700                  700" in limits
+        id_ = curl(socket, "POST", "/joe/fn/executions")["id"]
+        assert ended(socket, f"/joe/fn/executions/{id_}")["log"] == "300\n700\n"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a small disk is mounted as root")
+def test_regression_a_full_disk_ends_no_server_and_keeps_none_from_starting(root: Path) -> None:
+    """The end of a run that could not be recorded ended the server and all that ran on it."""
+    small = root / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small], check=True)
+    write_function(root / "fns" / "joe" / "fill", "cat /dev/zero > r.txt; yes | head -n 500000")
+    args = ("--state-dir", str(small))
+    try:
+        with serving(root, *args) as (process, ready):
+            socket = ready.split("unix:")[1].strip()
+            ids = [curl(socket, "POST", "/joe/fill/executions")["id"] for _ in range(3)]
+            first, second, third = [f"/joe/fill/executions/{id_}" for id_ in ids]
+            assert ended(socket, first)["exit_code"] is not None
+            ended(socket, second)
+            answers = [curl(socket, "POST", "/joe/fill/executions") for _ in range(40)]
+            made = [answer["id"] for answer in answers if "id" in answer]
+            assert {path.name for path in (small / "executions").iterdir()} == {*ids, *made}
+            process.kill()
+            process.wait(10)
+        with serving(root, *args) as (process, _):
+            assert curl(socket, "GET", first)["status"] == "ended"
+            assert curl(socket, "DELETE", first)["id"] == ids[0]
+            assert curl(socket, "DELETE", second)["id"] == ids[1]
+            assert curl(socket, "GET", third)["status"] == "pending"
+            assert curl(socket, "POST", "/joe/fill/executions")["status"] == "pending"
+            assert process.poll() is None
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_regression_a_program_that_nests_folders_keeps_no_server_from_starting(
+    root: Path,
+) -> None:
+    write_function(
+        root / "fns" / "joe" / "deep",
+        "i=0; while [ $i -lt 1500 ]; do mkdir d && cd -P d || exit 1; i=$((i + 1)); done",
+    )
+    state = root / "kept"
+    with serving(root, "--state-dir", str(state)) as (process, ready):
+        socket = ready.split("unix:")[1].strip()
+        id_ = curl(socket, "POST", "/joe/deep/executions")["id"]
+        assert ended(socket, f"/joe/deep/executions/{id_}")["exit_code"] == 0
+        process.kill()
+        process.wait(10)
+    for part in state.glob("store.sqlite*"):
+        part.unlink()  # its folder is a stray now
+    with serving(root, "--state-dir", str(state)):
+        until(lambda: list((state / "executions").iterdir()) == [])

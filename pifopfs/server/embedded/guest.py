@@ -16,6 +16,7 @@ from pifopfs.errors import ServerNotStarted
 from pifopfs.server.embedded.host import END, GREETING
 from pifopfs.server.embedded.place import Place
 from pifopfs.server.function_file import load_function
+from pifopfs.server.serving import holder
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Lease:
     @property
     def endpoint(self) -> str:
         """Where its REST API is."""
-        return f"unix:{self._place.http}"
+        return f"unix:{self._place.http_address}"
 
     async def keep(self) -> None:
         """For ever: start the server again where it has died."""
@@ -64,12 +65,12 @@ class Lease:
         """Join the server, or start it. Raises ServerNotStarted."""
         with trio.move_on_after(self._deadline):
             while True:
-                self._stream = await _knock(self._place.lease)
+                self._stream = await _knock(self._place)
                 if self._stream is not None:
                     return
                 await self._start()
                 await trio.sleep(PAUSE)
-        raise ServerNotStarted(
+        raise _unreachable(self._folder, self._place) or ServerNotStarted(
             f"the server of {self._folder} was not ready within {self._deadline:g} s; "
             f"see {self._place.log_file}"
         )
@@ -120,8 +121,9 @@ async def end_embedded(folder: Path) -> None:
     Raises ServerNotStarted where it does not end.
     """
     place = Place.of(folder)
-    stream = await _knock(place.lease)
+    stream = await _knock(place)
     if stream is None:
+        await _until_unlocked(folder, place)
         return
     async with stream:
         server = _peer(stream)
@@ -152,8 +154,43 @@ async def _until_dead(pid: int) -> None:
         os.close(handle)
 
 
-async def _knock(path: Path) -> trio.SocketStream | None:
+async def _until_unlocked(folder: Path, place: Place) -> None:
+    """Return when no server has the folder: one that is ending lets go of its sockets first.
+
+    Raises ServerNotStarted where one has it for long.
+    """
+    with trio.move_on_after(END_TIMEOUT):
+        while _unreachable(folder, place):  # noqa: ASYNC110  # a lock has no event
+            await trio.sleep(PAUSE)
+    error = _unreachable(folder, place)
+    if error is not None:
+        raise error
+
+
+def _unreachable(folder: Path, place: Place) -> ServerNotStarted | None:
+    """The error of a server that is there but takes no client; None where there is no server."""
+    try:
+        pid = holder(place.store)
+    except OSError:
+        return None
+    if pid is None:
+        return None
+    return ServerNotStarted(
+        f"a server of {folder} runs (process {pid or 'unknown'}) but cannot be reached; end it"
+        f"{f': kill {pid}' if pid else ''}, see {place.log_file}"
+    )
+
+
+async def _knock(place: Place) -> trio.SocketStream | None:
     """A connection that the server has taken, None where there is no server."""
+    for path in (place.lease_address, place.lease):
+        stream = await _connect(path)
+        if stream is not None:
+            return stream
+    return None
+
+
+async def _connect(path: Path) -> trio.SocketStream | None:
     try:
         stream = await trio.open_unix_socket(os.fspath(path))
     except OSError:

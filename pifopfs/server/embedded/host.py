@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import trio
 
+from pifopfs.machine import raise_descriptor_limit
 from pifopfs.server.catalog import OneFolder
-from pifopfs.server.embedded.place import Place
+from pifopfs.server.embedded.place import Place, point
 from pifopfs.server.executions import Settings
-from pifopfs.server.http import bind, listen, remove
+from pifopfs.server.http import listen
 from pifopfs.server.routes import make_app
-from pifopfs.server.serving import Server, open_server
+from pifopfs.server.serving import Server, open_server, told_by_signals
+from pifopfs.server.sockets import accept
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +33,22 @@ async def serve_folder(folder: Path, *, linger: float, ready: Callable[[], None]
 
     Raises StateLocked where the folder has a server, ServerNotStarted.
     """
-    place = Place.of(folder)
-    async with open_server(OneFolder(folder), place.store, SETTINGS) as server:
+    place, descriptors = Place.of(folder), raise_descriptor_limit()
+    async with (
+        told_by_signals() as told,
+        open_server(OneFolder(folder), place.store, SETTINGS, descriptors) as server,
+        trio.open_nursery() as nursery,
+    ):
         leases, over = _Leases(server), trio.Event()
-        async with trio.open_nursery() as nursery:
-            app = make_app(server.executions)
-            await nursery.start(listen, app, place.http, over.wait)
-            await nursery.start(leases.serve, place.lease)
-            log.info("serving %s", folder)
-            ready()
-            await leases.until_unneeded(linger)
-            if leases.told.is_set():
-                await server.runs.end_all()
-            over.set()
+        app, linked = make_app(server.executions), partial(_link, place.http_link)
+        await nursery.start(listen, app, place.http_sockets, over.wait, linked)
+        await nursery.start(leases.serve, place)
+        log.info("serving %s", folder)
+        ready()
+        await leases.until_unneeded(linger, told)
+        if leases.told.is_set():
+            await server.runs.end_all()
+        over.set()
     log.info("served %s", folder)
 
 
@@ -59,17 +64,15 @@ class _Leases:
         """Set when a client wants the end of the server."""
 
     async def serve(
-        self, path: Path, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, place: Place, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Take clients until they are no longer needed."""
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(bind(path)))
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    await nursery.start(partial(trio.serve_listeners, self._hold, [listener]))
-                    task_status.started()
-        finally:
-            remove(path)
+        linked = partial(_link, place.lease_link)
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                door = partial(accept, place.lease_sockets, self._hold, nursery, linked)
+                await nursery.start(door)
+                task_status.started()
 
     async def _hold(self, stream: trio.SocketStream) -> None:
         if self._closed:
@@ -83,18 +86,30 @@ class _Leases:
             except trio.BrokenResourceError:
                 log.debug("a client died")
 
-    async def until_unneeded(self, linger: float) -> None:
-        """Return when a client has told the end, or nobody has held the server for so long."""
-        while not self.told.is_set():
+    async def until_unneeded(self, linger: float, told: trio.Event) -> None:
+        """Return when a client or a signal (`told`) has told the end, or nobody has held the
+        server for so long.
+        """
+        while not (self.told.is_set() or told.is_set()):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._until_vacant, linger, nursery.cancel_scope)
-                await self.told.wait()
-                nursery.cancel_scope.cancel()
+                vacant = partial(self._server.occupancy.vacant_for, linger)
+                for wait in (vacant, self.told.wait, told.wait):
+                    nursery.start_soon(_cancelling, nursery.cancel_scope, wait)
             if self._server.occupancy.vacant:  # no client came in at the last moment
                 break
         self._closed = True
         self._scope.cancel()
 
-    async def _until_vacant(self, linger: float, scope: trio.CancelScope) -> None:
-        await self._server.occupancy.vacant_for(linger)
-        scope.cancel()
+
+async def _cancelling(scope: trio.CancelScope, wait: Callable[[], Awaitable[None]]) -> None:
+    """Wait, then end the other waits."""
+    await wait()
+    scope.cancel()
+
+
+def _link(link: Path, socket: Path) -> None:
+    """Tell clients where a socket is."""
+    try:
+        point(link, socket)
+    except OSError as error:  # those with the same runtime folder find it all the same
+        log.warning("%s cannot be written: %s", link, error)

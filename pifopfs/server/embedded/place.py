@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from pifopfs.machine import check_socket_path, runtime_folder
+from pifopfs.machine import LONGEST_SOCKET_PATH, check_socket_path, runtime_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,35 @@ class Place:
     """The socket of the REST API."""
     lease: Path
     """The socket that clients hold the server by."""
+
+    @property
+    def http_sockets(self) -> tuple[Path, Path]:
+        """Where the socket of the REST API is, or else, should its folder go."""
+        return self.http, self.store / "http.socket"
+
+    @property
+    def lease_sockets(self) -> tuple[Path, Path]:
+        return self.lease, self.store / "lease.socket"
+
+    @property
+    def http_link(self) -> Path:
+        """A link to the socket of the REST API, wherever that is: a client's runtime folder may be
+        another one than the server's.
+        """
+        return self.store / "http"
+
+    @property
+    def lease_link(self) -> Path:
+        return self.store / "lease"
+
+    @property
+    def http_address(self) -> Path:
+        """What a client connects to."""
+        return _address(self.http_link, self.http)
+
+    @property
+    def lease_address(self) -> Path:
+        return _address(self.lease_link, self.lease)
 
     @classmethod
     def of(cls, folder: Path) -> Place:
@@ -37,3 +66,21 @@ class Place:
     @property
     def log_file(self) -> Path:
         return self.store / "server.log"
+
+
+def point(link: Path, target: Path) -> None:
+    """Make a link lead to a socket, at once. Raises OSError."""
+    new = link.with_name(f"{link.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def _address(link: Path, socket: Path) -> Path:
+    """The link, where the kernel takes so long a name; else where it leads now."""
+    if len(os.fsencode(link)) <= LONGEST_SOCKET_PATH:
+        return link
+    try:
+        return link.readlink()
+    except OSError:
+        return socket

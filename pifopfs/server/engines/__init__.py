@@ -25,6 +25,9 @@ class Job(Protocol):
     trace: str
     """By which `Engine.clear_up` finds it after this server has died."""
 
+    def release(self) -> None:
+        """Let it begin: its trace is recorded."""
+
     async def wait(self) -> int:
         """Pass its output on until it has ended; its exit code, 128 + N for signal N.
 
@@ -42,7 +45,10 @@ class Engine(Protocol):
     """Launches programs."""
 
     async def launch(self, launch: Launch, output: Callable[[bytes], None]) -> Job:
-        """Start a program; `output` gets what it prints. Raises OSError where it can't start."""
+        """Start a program, which waits to be released; `output` gets what it prints.
+
+        Raises OSError where it can't start.
+        """
 
     def clear_up(self, trace: str) -> None:
-        """End what a server that has died left running."""
+        """End what a server that has died left running. Raises ValueError, OSError."""

@@ -1,37 +1,47 @@
 """Programs as process groups on this machine, without a sandbox.
 
-A program that leaves its process group escapes `stop`.
+A program that leaves its process group escapes `stop`. Until it is released, a shell waits in its
+place: should the server die before that, the shell reads the end of its input and ends.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
-import subprocess
 from collections.abc import Callable
 
 import trio
 
-from pifopfs.machine import start_time
 from pifopfs.server.engines import Launch
+from pifopfs.server.engines.processes import Trace, kill_session
 
 PIECE = 1 << 16
+
+WAITING = 'read -r go || exit; ulimit -S -n {descriptors}; exec "$@" </dev/null'
+"""What the shell does. POSIX has it read no further than the line's end."""
 
 
 class LocalEngine:
     """Runs each program in a process group of its own."""
 
-    def __init__(self, stop_grace: float) -> None:
-        """`stop_grace`: seconds between SIGTERM and SIGKILL."""
+    def __init__(self, stop_grace: float, descriptors: int) -> None:
+        """`stop_grace`: seconds between SIGTERM and SIGKILL. `descriptors`: how many open files
+        a program may have before it asks for more.
+        """
         self._stop_grace = stop_grace
+        self._waiting = WAITING.format(descriptors=descriptors)
 
     async def launch(self, launch: Launch, output: Callable[[bytes], None]) -> LocalJob:
+        _check_program(launch)
+        gate, opening = os.pipe()
         reading, writing = os.pipe()
         try:
             process = await trio.lowlevel.open_process(
-                list(launch.command),
-                stdin=subprocess.DEVNULL,
+                ["/bin/sh", "-c", self._waiting, "pifopfs", *launch.command],
+                stdin=gate,
                 stdout=writing,
                 stderr=writing,
                 cwd=launch.work,
@@ -40,15 +50,24 @@ class LocalEngine:
             )
         except BaseException:
             os.close(reading)
+            os.close(opening)
             raise
         finally:
             os.close(writing)
-        return LocalJob(process, reading, output, self._stop_grace)
+            os.close(gate)
+        return LocalJob(process, opening, reading, output, self._stop_grace)
 
     def clear_up(self, trace: str) -> None:
-        pid, _, started = trace.partition(":")
-        if start_time(int(pid)) == int(started):
-            _kill_group(int(pid), signal.SIGKILL)
+        kill_session(Trace.parse(trace))
+
+
+def _check_program(launch: Launch) -> None:
+    """Raises OSError where there is no such program: the shell could only say so in the log."""
+    program = launch.command[0]
+    path = os.path.join(launch.work, program) if "/" in program else program  # noqa: PTH118  # ./
+    if shutil.which(path, path=_environment(launch)["PATH"]) is None:
+        code = errno.EACCES if "/" in program and os.path.exists(path) else errno.ENOENT  # noqa: PTH110
+        raise OSError(code, os.strerror(code), program)
 
 
 def _environment(launch: Launch) -> dict[str, str]:
@@ -68,15 +87,28 @@ class LocalJob:
     def __init__(
         self,
         process: trio.Process,
+        opening: int,
         reading: int,
         output: Callable[[bytes], None],
         stop_grace: float,
     ) -> None:
         self._process = process
+        self._opening: int | None = opening
         self._pipe = trio.lowlevel.FdStream(reading)
         self._output = output
         self._stop_grace = stop_grace
-        self.trace = f"{process.pid}:{start_time(process.pid) or 0}"
+        self.trace = str(Trace.of(process.pid))
+
+    def release(self) -> None:
+        if self._opening is not None:
+            with contextlib.suppress(BrokenPipeError):  # it was killed meanwhile
+                os.write(self._opening, b"go\n")
+        self._close_gate()
+
+    def _close_gate(self) -> None:
+        if self._opening is not None:
+            os.close(self._opening)
+            self._opening = None
 
     async def wait(self) -> int:
         async with self._pipe, trio.open_nursery() as nursery:
@@ -98,6 +130,7 @@ class LocalJob:
         await self.kill()
 
     async def kill(self) -> None:
+        self._close_gate()
         _kill_group(self._process.pid, signal.SIGKILL)
         await self._process.wait()
 

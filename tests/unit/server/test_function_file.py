@@ -54,6 +54,24 @@ def test_the_examples_are_right(example: str) -> None:
 
 BAD: dict[str, tuple[object, str]] = {
     "not JSON": ("{", "not JSON"),
+    "nested too deeply": ("[" * 100_000, "not JSON"),
+    "half a character in the command": (GOOD | {"command": ["\ud800"]}, "command: it is not"),
+    "half a character in a line": (GOOD | {"command": "echo \udc00"}, "command: it is not"),
+    "half a character in the text": (GOOD | {"description": "\ud800"}, "description: it is not"),
+    "half a character in a path": (GOOD | {"input": [{"id": "x", "path": "\udc80"}]}, "].path"),
+    "half a character in a field": (GOOD | {"\ud800": 1}, "\\ud800: there is no such field"),
+    "a path below another": (
+        GOOD | {"input": [{"id": "x", "path": "d"}, {"id": "y", "path": "d/y"}]},
+        "input[1].path: 'd/y' is below 'd'",
+    ),
+    "an output below an input": (
+        GOOD | {"input": [{"id": "d"}], "output": [{"id": "y", "path": "d/e/y"}]},
+        "output[0].path: 'd/e/y' is below 'd'",
+    ),
+    "a path below the file itself": (
+        GOOD | {"output": [{"id": "y", "path": "function.json/y"}]},
+        "output[0].path",
+    ),
     "not an object": ([], "not a JSON object"),
     "a name twice": ('{"id": "a", "id": "b"}', "id: it is given twice"),
     "too long": (" " * (2 << 20), "1 MiB"),
@@ -96,6 +114,7 @@ def test_what_is_not_right(tmp_path: Path, case: str) -> None:
     assert message.startswith(f"{tmp_path}/function.json: ")
     assert words in message
     assert "; " in message  # the mend
+    message.encode()
 
 
 def test_a_file_that_is_not_there_or_not_readable(tmp_path: Path) -> None:

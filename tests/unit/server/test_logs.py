@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pifopfs.server.logs import LogWriter, read_log
+from pifopfs.server.logs import GAP, LogWriter, read_log
 
 
 def written(folder: Path, *pieces: bytes) -> Path:
@@ -54,3 +58,48 @@ def test_any_output_read_from_any_offset_on_makes_the_whole(
     assert at <= offset
     assert offset - at < 4 or offset > len(whole)
     assert whole[:at] + text.encode() == whole
+
+
+@given(text=st.text(max_size=60), limit=st.integers(8, 40))
+def test_a_log_asked_for_in_pieces_is_the_whole(
+    tmp_path_factory: object, text: str, limit: int
+) -> None:
+    folder = tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    path = written(folder, text.encode("utf-8", "replace"))
+    whole, offset = b"", 0
+    while piece := read_log(path, offset, limit)[1].encode():
+        assert len(piece) <= limit + 3
+        whole, offset = whole + piece, offset + len(piece)
+    assert whole == path.read_bytes()
+
+
+@pytest.mark.parametrize("make", [None, os.mkfifo, os.mkdir, lambda log: log.symlink_to("/")])
+def test_regression_a_log_that_its_program_has_removed_is_empty(
+    tmp_path: Path, make: Callable[[Path], object] | None
+) -> None:
+    if make is not None:
+        make(tmp_path / "log")
+    assert read_log(tmp_path / "log", 5) == (0, "")
+
+
+def test_regression_a_full_disk_costs_output_and_not_the_run(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    with LogWriter(path) as log:
+        log.write(b"before\n")
+        file, written = log._file, log._file.write
+
+        class Full:
+            fileno = staticmethod(file.fileno)
+
+            def write(self, data: memoryview) -> int:
+                written(bytes(data[:2]))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        log._file = Full()  # type: ignore[assignment]
+        log.write("grün\n".encode())
+        log._file = file
+        assert path.read_bytes() == b"before\n"
+        log.write(b"after\n")
+    assert path.read_text() == f"before\n{GAP}after\n"

@@ -1,0 +1,92 @@
+"""Processes as /proc tells of them, and the traces by which a later server finds them.
+
+Names of processes are any bytes, so nothing here is read as text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+ROUNDS = 20
+"""Looks for processes that were started while others were killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, or the zombie of one."""
+
+    pid: int
+    dead: bool
+    """It is a zombie."""
+    session: int
+    started: int
+    """In clock ticks since the boot: tells it from a later one of the same number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The leader of a session, told from any other process before or after a reboot."""
+
+    boot: str
+    pid: int
+    started: int
+
+    def __str__(self) -> str:
+        return f"{self.boot}:{self.pid}:{self.started}"
+
+    @classmethod
+    def parse(cls, text: str) -> Trace:
+        """Raises ValueError."""
+        boot, pid, started = text.split(":")
+        return cls(boot, int(pid), int(started))
+
+    @classmethod
+    def of(cls, pid: int) -> Trace:
+        """The trace of a process that is there."""
+        process = look(pid)
+        return cls(boot_id(), pid, process.started if process else 0)
+
+
+def boot_id() -> str:
+    """Tells this boot of the machine from all others."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def look(pid: int) -> Process | None:
+    """None where there is no such process."""
+    try:
+        content = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = content[content.rindex(b")") + 2 :].split()
+    return Process(pid, fields[0] in (b"Z", b"X"), int(fields[3]), int(fields[19]))
+
+
+def kill_session(trace: Trace) -> None:
+    """Kill what is left of a session, also where its leader has died; nothing of any other.
+
+    A number is not given to a new process while a session has it, so that the members of a
+    session without a leader are known by it.
+    """
+    if trace.boot != boot_id():
+        return
+    leader = look(trace.pid)
+    if leader is not None and leader.started != trace.started:
+        return
+    for _ in range(ROUNDS):
+        members = [process for process in _all() if process.session == trace.pid]
+        if all(process.dead for process in members):
+            return
+        for process in members:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process.pid, signal.SIGKILL)
+
+
+def _all() -> list[Process]:
+    names = [path.name for path in Path("/proc").iterdir()]
+    found = [look(int(name)) for name in names if name.isdecimal()]
+    return [process for process in found if process is not None]

@@ -5,6 +5,7 @@ The only module that prints or exits.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -23,6 +24,8 @@ from pifopfs import config as configuration
 from pifopfs.config import Config
 from pifopfs.machine import private_folder
 from pifopfs.mount import control, daemon
+from pifopfs.mount.mountpoint import FILESYSTEM, find_mount, real_mountpoint
+from pifopfs.mount.records import find_record
 from pifopfs.mount.runner import Mount
 from pifopfs.mount.unmount import unmount
 from pifopfs.server.embedded import Place, end_embedded, serve_folder
@@ -41,6 +44,9 @@ EXIT_CODES: list[tuple[type[errors.PifopfsError], int]] = [
     (errors.MountpointInvalid, 6),
     (errors.MountBusy, 7),
     (errors.StateLocked, 7),
+    (errors.SetupError, 8),
+    (errors.LocalStorageFailed, 8),
+    (errors.LocalStorageFull, 8),
     (errors.PifopfsError, 1),
 ]
 """The first that fits counts."""
@@ -55,20 +61,23 @@ Exit codes:
   5  the endpoint or service is not right, or does not answer
   6  the mountpoint is not right
   7  the mount is busy, or its names are in use by another one
+  8  a folder for state, cache or sockets cannot be used: see the message
 """
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-LOG_LEVELS = ["debug", "info", "warning", "error"]
 LOG_SIZE = 4 * 2**20
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FOLDER = click.Path(file_okay=False, path_type=Path)
+LOG_LEVEL = click.Choice(configuration.LOG_LEVELS)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def main() -> None:
     """The entry point of the command `pifopfs`."""
-    pifopfs(prog_name="pifopfs")
+    daemon.open_standard_streams()
+    with reported():
+        pifopfs(prog_name="pifopfs")
 
 
 @click.group(context_settings=SETTINGS, epilog=EXIT_CODE_HELP)
@@ -82,13 +91,16 @@ def reported() -> Iterator[None]:
     """One sentence on stderr and an exit code for every failure that has a name."""
     try:
         yield
-    except errors.PifopfsError as error:
-        _fail(error)
-    except BaseExceptionGroup as group:
-        leaf = _only_leaf(group)
-        if not isinstance(leaf, errors.PifopfsError):
-            raise
-        _fail(leaf)
+    except (Exception, BaseExceptionGroup) as error:
+        leaf = _only_leaf(error)
+        if isinstance(leaf, errors.PifopfsError):
+            _fail(_sentence(leaf), _exit_code(leaf))
+        if isinstance(leaf, OSError):
+            logging.getLogger(__name__).debug("an unexpected failure", exc_info=True)
+            _let_go_of_stdout()
+            name = f"{os.fsdecode(leaf.filename)}: " if isinstance(leaf.filename, str) else ""
+            _fail(f"{name}{leaf.strerror or leaf}", 1)
+        raise
 
 
 def _only_leaf(error: BaseException) -> BaseException:
@@ -105,9 +117,19 @@ def _exit_code(error: errors.PifopfsError) -> int:
     return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
 
 
-def _fail(error: errors.PifopfsError) -> NoReturn:
-    click.echo(f"pifopfs: {_sentence(error)}", err=True)
-    sys.exit(_exit_code(error))
+def _fail(sentence: str, exit_code: int) -> NoReturn:
+    if sentence:
+        with contextlib.suppress(OSError):  # where stderr is full the exit code must do
+            click.echo(f"pifopfs: {sentence}", err=True)
+    sys.exit(exit_code)
+
+
+def _let_go_of_stdout() -> None:
+    """Python would fail once more at its end, over what could not be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # ── mount ─────────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +145,12 @@ def _fail(error: errors.PifopfsError) -> NoReturn:
 @click.option("--ca-file", type=FILE, help="Certificates to trust instead of the system's.")
 @click.option("--state-dir", type=FOLDER, help="Where names and staged inputs are kept.")
 @click.option("--cache-dir", type=FOLDER, help="Where downloaded outputs are kept.")
-@click.option("--log-level", type=click.Choice(LOG_LEVELS), help="How much to log (info).")
+@click.option(
+    "--wait-outage",
+    metavar="SECONDS",
+    help="How long a read of `wait` rides out a service that does not answer (300).",
+)
+@click.option("--log-level", type=LOG_LEVEL, help="How much to log (info).")
 @click.option(
     "-o",
     "options",
@@ -139,13 +166,12 @@ def mount_command(function: str, mountpoint: Path, **flags: object) -> None:
 
     The API key comes from --api-key-file, PIFOPFS_API_KEY_FILE or PIFOPFS_API_KEY.
     """
-    with reported():
-        config = configuration.load(function, mountpoint, os.environ, **flags)  # type: ignore[arg-type]
-        if config.foreground:
-            _log_to(logging.StreamHandler(), config.log_level)
-            _run(config, lambda: None)
-        else:
-            _in_background(partial(_run, config), config.log_file, config.log_level)
+    config = configuration.load(function, mountpoint, os.environ, **flags)  # type: ignore[arg-type]
+    if config.foreground:
+        _log_to(logging.StreamHandler(), config.log_level)
+        _run(config, lambda: None)
+    else:
+        _in_background(partial(_run, config), config.log_file, config.log_level)
 
 
 def _in_background(
@@ -154,14 +180,21 @@ def _in_background(
     """Run in a daemon that logs to a file; exit once it has called `ready`, or has failed."""
 
     def logged(ready: Callable[[], None]) -> daemon.Outcome:
-        _log_to(RotatingFileHandler(log_file, maxBytes=LOG_SIZE, backupCount=1), log_level)
+        _log_to(
+            RotatingFileHandler(
+                log_file,
+                maxBytes=LOG_SIZE,
+                backupCount=1,
+                encoding="utf-8",
+                errors="backslashreplace",  # names need not be UTF-8
+            ),
+            log_level,
+        )
         return _outcome(partial(run, ready))
 
     private_folder(log_file.parent)
     outcome = daemon.in_background(logged, log_file)
-    if outcome.message:
-        click.echo(f"pifopfs: {outcome.message}", err=True)
-    sys.exit(outcome.exit_code)
+    _fail(outcome.message, outcome.exit_code)
 
 
 def _outcome(run: Callable[[], None]) -> daemon.Outcome:
@@ -202,27 +235,32 @@ def umount_command(mountpoint: Path, *, force: bool, stop_jobs: bool) -> None:
     Executions go on: at the service, and on the server of a folder. A busy mount is left alone,
     and the processes that use it are named.
     """
-    with reported():
-        record = unmount(mountpoint, force=force)
-        if stop_jobs:
-            if record is None or record.folder is None:
-                raise errors.OptionInvalid(
-                    "--stop-jobs is for mounted folders; terminate the executions of a service "
-                    "with rmdir"
-                )
-            trio.run(end_embedded, Path(record.folder))
+    path = configuration.mountpoint_path(mountpoint)
+    if stop_jobs:
+        _check_stop_jobs(real_mountpoint(path))
+    record = unmount(path, force=force)
+    if stop_jobs and record is not None and record.folder is not None:
+        trio.run(end_embedded, Path(record.folder))
+
+
+def _check_stop_jobs(mountpoint: Path) -> None:
+    """Before anything is unmounted: whether the executions are on a server of this machine."""
+    mounted, record = find_mount(mountpoint), find_record(mountpoint)
+    ours = mounted is not None and mounted.filesystem == FILESYSTEM
+    if ours and (record is None or record.folder is None):
+        raise errors.OptionInvalid(
+            "--stop-jobs is for mounted folders; terminate the executions of a service with rmdir"
+        )
 
 
 @pifopfs.command("forget", epilog=EXIT_CODE_HELP)
 @click.argument("execution", type=click.Path(path_type=Path), metavar="MOUNTPOINT/executions/NAME")
 def forget_command(execution: Path) -> None:
     """Drop an execution's name from its mount without terminating it; prints its id."""
-    with reported():
-        path = Path(os.path.abspath(execution))  # noqa: PTH100  # the mount must not be asked
-        if path.parent.name != "executions":
-            raise errors.OptionInvalid(f"{execution} is not of the form MOUNTPOINT/executions/NAME")
-        mountpoint = path.parent.parent
-        click.echo(control.forget(mountpoint.parent.resolve() / mountpoint.name, path.name))
+    path = configuration.mountpoint_path(execution)
+    if path.parent.name != "executions":
+        raise errors.OptionInvalid(f"{execution} is not of the form MOUNTPOINT/executions/NAME")
+    click.echo(os.fsencode(control.forget(real_mountpoint(path.parent.parent), path.name)))
 
 
 # ── serve ─────────────────────────────────────────────────────────────────────────────────────
@@ -232,17 +270,17 @@ def forget_command(execution: Path) -> None:
 @click.argument("root", type=FOLDER)
 @click.option("--socket", type=FILE, help="Where to listen; in a folder that only you can enter.")
 @click.option("--state-dir", type=FOLDER, help="Where executions and their files are kept.")
-@click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
+@click.option("--log-level", type=LOG_LEVEL, default="info", show_default=True)
 def serve_command(root: Path, socket: Path | None, state_dir: Path | None, log_level: str) -> None:
     """Serve the functions ROOT/AUTHOR/ID/function.json on a Unix socket, until interrupted."""
-    with reported():
-        site = Site.of(root, socket, state_dir)
-        _log_to(logging.StreamHandler(), log_level)
+    place = [None if path is None else configuration.absolute(path) for path in (socket, state_dir)]
+    site = Site.of(configuration.absolute(root), *place)
+    _log_to(logging.StreamHandler(), log_level)
 
-        def ready(names: list[str]) -> None:
-            click.echo(f"serving {', '.join(names)} on unix:{site.socket}")
+    def ready(names: list[str]) -> None:
+        click.echo(os.fsencode(f"serving {', '.join(names)} on unix:{site.socket}"))
 
-        trio.run(partial(serve_root, site, ready=ready))
+    trio.run(partial(serve_root, site, ready=ready))
 
 
 @pifopfs.command("serve-folder", hidden=True)
@@ -253,10 +291,9 @@ def serve_folder_command(folder: Path, linger: float) -> None:
 
     `mount` does this by itself.
     """
-    with reported():
-        place = Place.of(folder)
+    folder = configuration.absolute(folder).resolve()  # before the daemon changes to /
 
-        def run(ready: Callable[[], None]) -> None:
-            trio.run(partial(serve_folder, folder.resolve(), linger=linger, ready=ready))
+    def run(ready: Callable[[], None]) -> None:
+        trio.run(partial(serve_folder, folder, linger=linger, ready=ready))
 
-        _in_background(run, place.log_file, "info")
+    _in_background(run, Place.of(folder).log_file, "info")

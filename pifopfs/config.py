@@ -23,6 +23,10 @@ from pifopfs.tree.settings import Settings
 
 PREFIX = "PIFOPFS_"
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LARGEST_ID = 2**32 - 2
+"""Of users and groups; the number after it means none."""
+
 KERNEL_OPTIONS = {"ro", "noexec", "noatime", "allow_other", "allow_root", "sync", "dirsync"}
 DEFAULT_OPTIONS = {"rw", "nosuid", "nodev", "default_permissions", "defaults", ""}
 """Always so, or the default: nothing to pass on."""
@@ -96,6 +100,7 @@ def load(  # one parameter for each flag
     state_dir: Path | None = None,
     cache_dir: Path | None = None,
     log_level: str | None = None,
+    wait_outage: str | None = None,
     options: Iterable[str] = (),
     foreground: bool = False,
 ) -> Config:
@@ -108,21 +113,41 @@ def load(  # one parameter for each flag
     identity = f"folder {folder}" if folder is not None else f"{where} {target}"
     state = _directory(state_dir, environ, "STATE_DIR", platformdirs.user_state_path("pifopfs"))
     cache = _directory(cache_dir, environ, "CACHE_DIR", platformdirs.user_cache_path("pifopfs"))
-    settings = Settings(state / "mounts" / _key(identity), cache / "mounts" / _key(identity))
+    folders = Settings(state / "mounts" / _key(identity), cache / "mounts" / _key(identity))
+    settings = _tuned(folders, environ)
+    if wait_outage is not None:
+        seconds = _positive("--wait-outage", wait_outage, whole=False)
+        settings = replace(settings, wait_outage=seconds)
     return Config(
         function=target if folder is None else None,
         folder=folder,
-        mountpoint=Path(os.path.abspath(mountpoint)),  # noqa: PTH100  # a dead mount can't resolve
+        mountpoint=mountpoint_path(mountpoint),
         endpoint=where,
         api_key=_api_key(api_key_file, environ) if folder is None else None,
         ca_file=_optional_path(ca_file, environ, "CA_FILE"),
-        settings=_tuned(settings, environ),
+        settings=settings,
         deadlines=_tuned(Deadlines(), environ),
         limits=_tuned(Limits(), environ),
         options=parse_options(options),
-        log_level=(log_level or environ.get(f"{PREFIX}LOG_LEVEL") or "info").upper(),
+        log_level=_log_level(log_level, environ),
         foreground=foreground,
     )
+
+
+def absolute(path: Path) -> Path:
+    """The whole path. Raises OptionInvalid where the current folder has none any more."""
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise OptionInvalid(
+            f"{path}: the current folder has been deleted; go to another one, or give a path "
+            "that begins with /"
+        ) from None
+
+
+def mountpoint_path(path: Path) -> Path:
+    """The whole path of a mountpoint, by its letters: a dead mount cannot be asked."""
+    return Path(os.path.normpath(absolute(path)))
 
 
 def find_folder(target: str) -> Path | None:
@@ -130,7 +155,7 @@ def find_folder(target: str) -> Path | None:
     if target.startswith("example:"):
         return _example(target.removeprefix("example:"))
     if target in (".", "..") or target.startswith(("/", "./", "../")):
-        folder = Path(target)
+        folder = absolute(Path(target))
         if not folder.is_dir():
             raise FunctionArgumentInvalid(f"{target} is not a folder; it should hold function.json")
         return folder.resolve()
@@ -158,9 +183,9 @@ def _key(identity: str) -> str:
 
 def _optional_path(flag: Path | None, environ: Mapping[str, str], name: str) -> Path | None:
     if flag is not None:
-        return flag.absolute()
+        return absolute(flag)
     text = environ.get(PREFIX + name)
-    return Path(text).absolute() if text else None
+    return absolute(Path(text)) if text else None
 
 
 def _directory(flag: Path | None, environ: Mapping[str, str], name: str, default: Path) -> Path:
@@ -170,6 +195,13 @@ def _directory(flag: Path | None, environ: Mapping[str, str], name: str, default
 def _api_key(flag: Path | None, environ: Mapping[str, str]) -> ApiKey | None:
     path = _optional_path(flag, environ, "API_KEY_FILE")
     return ApiKey.from_file(path) if path is not None else ApiKey.from_environment(environ)
+
+
+def _log_level(flag: str | None, environ: Mapping[str, str]) -> str:
+    level = flag or environ.get(f"{PREFIX}LOG_LEVEL") or "info"
+    if level.lower() not in LOG_LEVELS:
+        raise OptionInvalid(f"{PREFIX}LOG_LEVEL is {level!r}; it is one of {', '.join(LOG_LEVELS)}")
+    return level.upper()
 
 
 def _tuned(part: Any, environ: Mapping[str, str]) -> Any:
@@ -219,16 +251,22 @@ def parse_options(options: Iterable[str]) -> FuseOptions:
 
 def _uid(text: str) -> int:
     try:
-        return int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
+        return _id("uid", text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
     except KeyError:
         raise OptionInvalid(f"-o uid={text}: there is no such user") from None
 
 
 def _gid(text: str) -> int:
     try:
-        return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
+        return _id("gid", text) if text.isdecimal() else grp.getgrnam(text).gr_gid
     except KeyError:
         raise OptionInvalid(f"-o gid={text}: there is no such group") from None
+
+
+def _id(name: str, text: str) -> int:
+    if len(text) > len(str(LARGEST_ID)) or int(text) > LARGEST_ID:
+        raise OptionInvalid(f"-o {name}={text}: the largest number is {LARGEST_ID}")
+    return int(text)
 
 
 def _umask(text: str) -> int:

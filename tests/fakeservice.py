@@ -81,6 +81,8 @@ class FakeService:
         self.keys: list[str | None] = []
         """The Authorization header of each of them."""
         self.api_keys: set[str] = set()
+        self.connected = 0
+        """Connections, ever."""
         self.supports_head = True
         self.supports_log_offset = True
         self.tells_length = True
@@ -204,6 +206,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
+        self.service.connected += 1
         self.server.connections.add(self.request)  # type: ignore[attr-defined]
 
     def finish(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,15 +41,14 @@ class Upload:
         return isinstance(self._content, bytes | Path | OpenFile)
 
     def body(self) -> UploadBody:
-        """Raises OSError where a file cannot be opened."""
+        """Raises OSError where a file cannot be opened, or is not a regular one."""
         if isinstance(self._content, bytes):
             return UploadBody(_slices(self._content), len(self._content))
         if isinstance(self._content, OpenFile):
             length = os.fstat(self._content.descriptor).st_size
             return UploadBody(_file_pieces(self._content.descriptor, length), length)
         if isinstance(self._content, Path):
-            file = os.open(self._content, os.O_RDONLY | os.O_CLOEXEC)
-            length = os.fstat(file).st_size
+            file, length = _open_regular(self._content)
             return UploadBody(_file_pieces(file, length), length, file)
         return UploadBody(_passed_on(self._content), None)
 
@@ -86,6 +87,22 @@ class UploadBody(httpx.AsyncByteStream):
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
+
+
+def _open_regular(path: Path) -> tuple[int, int]:
+    """A descriptor and its length. Raises OSError for what is not a regular file with a length.
+
+    Opening a pipe would block the event loop; the files of /proc have no length, and bytes.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    status = os.fstat(file)
+    problem = "it is not a regular file"
+    if stat.S_ISREG(status.st_mode):
+        if status.st_size > 0 or not os.pread(file, 1, 0):
+            return file, status.st_size
+        problem = "its length is not known before it is read"
+    os.close(file)
+    raise OSError(errno.EINVAL, problem, str(path))
 
 
 async def _slices(content: bytes) -> AsyncGenerator[bytes, None]:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import quote
 
 from pifopfs import errors, wire
 from pifopfs.api import answers
@@ -16,7 +15,8 @@ from pifopfs.api.bodies import Content, OutputStream, Upload
 from pifopfs.api.credentials import ApiKey
 from pifopfs.api.deadlines import Deadlines
 from pifopfs.api.endpoint import DEFAULT_ENDPOINT, Endpoint
-from pifopfs.api.exchange import LARGEST_LOG, Exchange, Request
+from pifopfs.api.exchange import Exchange
+from pifopfs.api.requests import LARGEST_LOG, Request, segment, without_log
 from pifopfs.api.retries import Policy, Remembering
 from pifopfs.api.transport import make_client
 from pifopfs.wire import ExecutionId
@@ -56,10 +56,10 @@ class FunctionClient:
         self.name = function
         author, _, name = function.partition("/")
         unknown = errors.FunctionUnknown
-        self._path = f"/{_segment(author, unknown, function)}/{_segment(name, unknown, function)}"
+        self._path = f"/{segment(author, unknown, function)}/{segment(name, unknown, function)}"
         self._deadlines = deadlines or Deadlines()
         self._http = make_client(endpoint, api_key, ca_file, self._deadlines)
-        self._exchange = Exchange(self._http)
+        self._exchange = Exchange(self._http, patience=self._deadlines.total)
         self._reading = Policy(self._deadlines, server_errors=True)
         self._repeating = Policy(self._deadlines)
 
@@ -87,7 +87,7 @@ class FunctionClient:
 
         Raises TooManyExecutions.
         """
-        request = Request(Call.CREATE, "POST", f"{self._path}/executions", f"of {self.name}")
+        request = without_log(Call.CREATE, "POST", f"{self._path}/executions", f"of {self.name}")
         return await self._exchange.document(
             request, wire.Execution.from_json, within=self._deadlines.create
         )
@@ -100,13 +100,14 @@ class FunctionClient:
         """Give an input its bytes; a file or stream is not held in memory.
 
         Bytes and files are sent again after a failure that passes, an asynchronous iterable is
-        not. Raises InputUnknown, InputsClosed, TooLarge; OSError where a file cannot be opened.
+        not. Raises InputUnknown, InputsClosed, TooLarge; OSError, before anything is sent, for a
+        Path that cannot be opened or is no regular file that knows its length (a pipe, /proc/…).
         """
         subject = f"of input {input_id} to {execution}"
-        segment = _segment(input_id, errors.InputUnknown, f"{Call.UPLOAD} {subject}")
+        part = segment(input_id, errors.InputUnknown, f"{Call.UPLOAD} {subject}")
         upload = Upload(content)
         request = Request(
-            Call.UPLOAD, "POST", self._of(execution, f"/input/{segment}"), subject, upload=upload
+            Call.UPLOAD, "POST", self._of(execution, f"/input/{part}"), subject, upload=upload
         )
         policy = self._repeating if upload.repeatable else None
         try:
@@ -121,7 +122,8 @@ class FunctionClient:
 
         Raises AlreadyRunning, AlreadyEnded, TooManyExecutions.
         """
-        request = Request(Call.START, "POST", self._of(execution, "/start"), f"of {execution}")
+        path = self._of(execution, "/start")
+        request = without_log(Call.START, "POST", path, f"of {execution}")
         try:
             return await self._exchange.document(
                 request, wire.Execution.from_json, within=self._deadlines.total
@@ -139,13 +141,8 @@ class FunctionClient:
 
     async def execution(self, execution: ExecutionId) -> wire.Execution:
         """The Execution object, without its log. Raises ExecutionUnknown."""
-        request = Request(
-            Call.STATUS,
-            "GET",
-            self._of(execution),
-            f"of {execution}",
-            params={"include_log": "false"},
-        )
+        path = self._of(execution)
+        request = without_log(Call.STATUS, "GET", path, f"of {execution}")
         return await self._read(request, wire.Execution.from_json)
 
     async def log(self, execution: ExecutionId, offset: int = 0) -> wire.LogPiece:
@@ -199,7 +196,8 @@ class FunctionClient:
 
     async def stop(self, execution: ExecutionId) -> wire.Execution:
         """End a running execution; one that has ended stays as it is. Raises NotStarted."""
-        request = Request(Call.STOP, "POST", self._of(execution, "/stop"), f"of {execution}")
+        path = self._of(execution, "/stop")
+        request = without_log(Call.STOP, "POST", path, f"of {execution}")
         try:
             return await self._exchange.document(
                 request,
@@ -212,7 +210,8 @@ class FunctionClient:
 
     async def terminate(self, execution: ExecutionId) -> None:
         """Delete the execution, also when it runs. Raises ExecutionUnknown."""
-        request = Request(Call.TERMINATE, "DELETE", self._of(execution), f"of {execution}")
+        path = self._of(execution)
+        request = without_log(Call.TERMINATE, "DELETE", path, f"of {execution}")
         await self._delete(request, errors.ExecutionUnknown, self._deadlines.create)
 
     # ── API keys: for the author, with the master key ────────────────────────────────────────
@@ -229,39 +228,33 @@ class FunctionClient:
 
         Needs the master key as `api_key`. Raises RequestRejected where the name is taken.
         """
-        limits = {
-            "max_memory": max_memory,
-            "max_time": max_time,
-            "max_executions": max_executions,
-        }
+        limits = {"max_memory": max_memory, "max_time": max_time, "max_executions": max_executions}
         params = {"key_name": name} | {k: str(v) for k, v in limits.items() if v is not None}
-        request = Request(
-            Call.CREATE_KEY, "POST", f"{self._path}/api_keys", f"{name!r}", params=params
-        )
+        path = f"{self._path}/api_keys"
+        request = Request(Call.CREATE_KEY, "POST", path, f"{name!r}", params=params)
         return await self._exchange.document(
             request, wire.ApiKeyInfo.from_json, within=self._deadlines.total
         )
 
     async def delete_api_key(self, name: str) -> None:
         """Take a key back. Needs the master key. Raises ApiKeyUnknown."""
-        segment = _segment(name, errors.ApiKeyUnknown, f"{Call.DELETE_KEY} {name!r}")
-        request = Request(
-            Call.DELETE_KEY, "DELETE", f"{self._path}/api_keys/{segment}", f"{name!r}"
-        )
+        part = segment(name, errors.ApiKeyUnknown, f"{Call.DELETE_KEY} {name!r}")
+        path = f"{self._path}/api_keys/{part}"
+        request = Request(Call.DELETE_KEY, "DELETE", path, f"{name!r}")
         await self._delete(request, errors.ApiKeyUnknown, self._deadlines.total)
 
     # ── What they share ──────────────────────────────────────────────────────────────────────
 
     def _of(self, execution: ExecutionId, rest: str = "") -> str:
-        segment = _segment(execution, errors.ExecutionUnknown, f"{execution!r}")
-        return f"{self._path}/executions/{segment}{rest}"
+        part = segment(execution, errors.ExecutionUnknown, f"{execution!r}")
+        return f"{self._path}/executions/{part}{rest}"
 
     def _output_request(
         self, call: Call, method: str, execution: ExecutionId, output_id: str
     ) -> Request:
         subject = f"{output_id} of {execution}"
-        segment = _segment(output_id, errors.OutputUnknown, f"{call} {subject}")
-        return Request(call, method, self._of(execution, f"/output/{segment}"), subject)
+        part = segment(output_id, errors.OutputUnknown, f"{call} {subject}")
+        return Request(call, method, self._of(execution, f"/output/{part}"), subject)
 
     async def _read(self, request: Request, parse: Callable[[object], T]) -> T:
         return await self._exchange.document(
@@ -296,10 +289,3 @@ class FunctionClient:
 
 def _anything(document: object) -> None:
     """What is deleted needs no reading."""
-
-
-def _segment(text: str, unknown: type[errors.ServiceError], tried: str) -> str:
-    """A segment of a path. Raises `unknown` for what cannot be one: httpx would follow dots."""
-    if text in ("", ".", ".."):
-        raise unknown(tried, f"{text!r} is not a name")
-    return quote(text, safe="", errors="surrogateescape")

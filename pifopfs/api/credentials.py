@@ -32,7 +32,8 @@ class ApiKey:
     def from_file(cls, path: Path) -> ApiKey:
         """The key in a file, white space around it stripped. Raises CredentialsInvalid."""
         try:
-            text = path.read_text("ascii")
+            with path.open("rb") as file:  # which may have no end, as /dev/zero
+                text = file.read(LONGEST + 1).decode("ascii")
         except OSError as error:
             raise CredentialsInvalid(
                 f"the API key file {path} cannot be read: {error.strerror}"

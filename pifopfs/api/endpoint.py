@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+import httpx
+
 from pifopfs.errors import EndpointInvalid
 
 DEFAULT_ENDPOINT = "https://func.pifop.com"
+LONGEST_HOST = 253
+"""Letters of a host's name (RFC 1035)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Endpoint:
             )
         if url.scheme not in ("http", "https"):
             raise EndpointInvalid(f"{text!r}: write https://HOST[:PORT] or unix:/path/of/socket")
+        _check_host(text)
         return cls(f"{url.scheme}://{url.netloc.lower()}{url.path.rstrip('/')}")
 
 
@@ -59,6 +64,19 @@ def _split(text: str) -> SplitResult:
         if not url.hostname or url.query or url.fragment or any(c.isspace() for c in text):
             raise EndpointInvalid(f"{text!r}: write https://HOST[:PORT], without a query")
     return url
+
+
+def _check_host(text: str) -> None:
+    """The host is a name that can be asked for: httpx and the resolver would fail in the middle."""
+    try:
+        parsed = httpx.URL(text)
+        parsed.host.encode()  # it decodes what is punycode
+        name = parsed.raw_host.decode("ascii")
+        name.encode("idna")  # as the resolver does: it checks the length of every part
+    except (httpx.InvalidURL, UnicodeError):
+        raise EndpointInvalid(f"{text!r}: the host is no name that can be looked up") from None
+    if len(name) > LONGEST_HOST:
+        raise EndpointInvalid(f"{text!r}: the host has more than {LONGEST_HOST} letters")
 
 
 def _is_loopback(host: str) -> bool:

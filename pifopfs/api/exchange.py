@@ -6,9 +6,9 @@ What the endpoints are is in `client`; what a 404 or 409 hides is looked into th
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -19,44 +19,25 @@ import trio
 
 from pifopfs import wire
 from pifopfs.api import answers
-from pifopfs.api.answers import Call
-from pifopfs.api.bodies import Upload, UploadBody
+from pifopfs.api.bodies import UploadBody
+from pifopfs.api.requests import LARGEST_DOCUMENT, Request
 from pifopfs.api.retries import Retries
 from pifopfs.api.transport import translated
 from pifopfs.errors import BadAnswer, NoAnswer, ServiceError
 
-LARGEST_DOCUMENT = 4 << 20
-LARGEST_LOG = 256 << 20
 LONGEST_MESSAGE = 300
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request, and what its errors say was tried."""
-
-    call: Call
-    method: str
-    path: str
-    """Percent-encoded, from the endpoint on."""
-    subject: str
-    params: Mapping[str, str | float] = field(default_factory=dict)
-    upload: Upload | None = None
-    largest: int = LARGEST_DOCUMENT
-    """Bytes of the longest answer that is read."""
-
-    @property
-    def tried(self) -> str:
-        return f"{self.call} {self.subject}"
-
-
 class Exchange:
     """Sends requests to one service. Raises ServiceError, and nothing of httpx."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, *, patience: float) -> None:
+        """`patience`: seconds of the pauses between the tries of one call, together."""
         self._http = http
-        self._has_key = "Authorization" in http.headers
+        self._patience = patience
+        self._key = http.headers.get("Authorization", "").removeprefix("Bearer ")
 
     async def document(
         self,
@@ -67,24 +48,28 @@ class Exchange:
         policy: Retries | None = None,
     ) -> T:
         """The JSON document of a success. `within`: seconds for all tries together."""
-        body = await _attempts(lambda: self._body(request), request.tried, within, policy)
+        body = await self._attempts(lambda: self._body(request), request.tried, within, policy)
         try:
             return parse(json.loads(body))
-        except (ValueError, wire.MalformedDocument) as error:
-            raise BadAnswer(request.tried, f"the answer is not what the API has: {error}") from None
+        except (ValueError, RecursionError, wire.MalformedDocument) as error:
+            reason = without_secret(str(error), self._key)
+            answer = f"the answer is not what the API has: {reason}"
+            raise BadAnswer(request.tried, answer) from None
 
     async def headers(self, request: Request, *, within: float, policy: Retries) -> httpx.Headers:
         """The headers of a success."""
 
         async def once() -> httpx.Headers:
             async with self._answer(request) as response:
+                with translated(request.tried):
+                    await response.aread()  # there is none, but only then is the connection free
                 return response.headers
 
-        return await _attempts(once, request.tried, within, policy)
+        return await self._attempts(once, request.tried, within, policy)
 
     async def begin(self, request: Request, *, within: float, policy: Retries) -> httpx.Response:
         """A success whose body is still to come; the caller closes it."""
-        return await _attempts(lambda: self._begin(request), request.tried, within, policy)
+        return await self._attempts(lambda: self._begin(request), request.tried, within, policy)
 
     async def _body(self, request: Request) -> bytes:
         body = bytearray()
@@ -108,19 +93,34 @@ class Exchange:
 
     async def _begin(self, request: Request) -> httpx.Response:
         """The beginning of a 2xx answer. Raises the meaning of any other."""
-        body = request.upload.body() if request.upload else None
-        try:
-            with translated(request.tried):
-                response = await self._http.send(self._build(request, body), stream=True)
-        finally:
-            if body is not None:
-                await body.aclose()
+        response = await self._send(request)
         if response.is_success:
             return response
         try:
             raise await self._refusal(request, response)
         finally:
             await response.aclose()
+
+    async def _send(self, request: Request) -> httpx.Response:
+        body = request.upload.body() if request.upload else None
+        response = None
+        try:
+            with translated(request.tried):
+                response = await self._http.send(self._build(request, body), stream=True)
+            return response
+        finally:
+            if body is not None:
+                await self._close(body, response)
+
+    @staticmethod
+    async def _close(body: UploadBody, response: httpx.Response | None) -> None:
+        """Close what was sent; where that is cancelled, nobody will read what came back."""
+        try:
+            await body.aclose()
+        except BaseException:
+            if response is not None:
+                await response.aclose()
+            raise
 
     def _build(self, request: Request, body: UploadBody | None) -> httpx.Request:
         url = httpx.URL(f"{str(self._http.base_url).rstrip('/')}{request.path}")
@@ -134,41 +134,47 @@ class Exchange:
     async def _refusal(self, request: Request, response: httpx.Response) -> ServiceError:
         code = response.status_code
         if response.has_redirect_location:
-            host = urlsplit(response.headers["Location"]).netloc or "another path"
-            answer = f"it redirects to {host}, which is never followed"
+            host = shown(_host(response.headers["Location"]), self._key)
+            answer = f"it redirects to {host or 'another path'}, which is never followed"
         else:
-            answer = f"{code} {await _message(response)}".strip()
-        if code in (401, 403) and not self._has_key:
+            answer = f"{code} {shown(await _message(response), self._key)}".strip()
+        if code in (401, 403) and not self._key:
             answer += " (no API key was given)"
         error = answers.meaning(request.call, code)(request.tried, answer)
         error.retry_after = _retry_after(response.headers.get("Retry-After"))
         error.code = code
         return error
 
-
-async def _attempts(
-    once: Callable[[], Awaitable[T]], tried: str, within: float | None, policy: Retries | None
-) -> T:
-    """Call `once`, again where the policy says so, until it succeeds or time is up."""
-    seconds = float("inf") if within is None else within
-    deadline = trio.current_time() + seconds
-    tries = 0
-    while True:
-        try:
-            with trio.fail_at(deadline):
-                return await once()
-        except trio.TooSlowError:
-            raise NoAnswer(tried, f"no answer within {seconds:g} s") from None
-        except ServiceError as error:
-            tries += 1
-            pause = None if policy is None else policy.pause(error, tries)
-            if pause is None or trio.current_time() + pause >= deadline:
-                raise
-        await trio.sleep(pause)
+    async def _attempts(
+        self,
+        once: Callable[[], Awaitable[T]],
+        tried: str,
+        within: float | None,
+        policy: Retries | None,
+    ) -> T:
+        """Call `once`, again where the policy says so, until it succeeds or time is up."""
+        seconds = float("inf") if within is None else within
+        deadline = trio.current_time() + seconds
+        tries, paused = 0, 0.0
+        while True:
+            try:
+                with trio.fail_at(deadline):
+                    return await once()
+            except trio.TooSlowError:
+                raise NoAnswer(tried, f"no answer within {seconds:g} s") from None
+            except ServiceError as error:
+                tries += 1
+                pause = None if policy is None else policy.pause(error, tries)
+                if pause is None or trio.current_time() + pause >= deadline:
+                    raise
+                paused += pause
+                if paused > self._patience:  # an upload has no deadline of its own
+                    raise
+            await trio.sleep(pause)
 
 
 async def _message(response: httpx.Response) -> str:
-    """What the service says, printable and short; its reason phrase where it says nothing."""
+    """What the service says; its reason phrase where it says nothing."""
     body = b""
     with translated("an error's text"):
         async for piece in response.aiter_bytes():
@@ -176,11 +182,28 @@ async def _message(response: httpx.Response) -> str:
             if len(body) > LARGEST_DOCUMENT:
                 break
     try:
-        text = json.loads(body)["errorMessage"]
-    except (ValueError, TypeError, KeyError, IndexError):
-        text = response.reason_phrase
-    shown = "".join(c if c.isprintable() else " " for c in str(text))
-    return shown if len(shown) <= LONGEST_MESSAGE else shown[: LONGEST_MESSAGE - 1] + "…"
+        return str(json.loads(body)["errorMessage"])
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return response.reason_phrase
+
+
+def _host(location: str) -> str:
+    """The host of a redirect: the rest of it may be as secret as the request was."""
+    try:
+        return urlsplit(location).hostname or ""
+    except ValueError:
+        return ""
+
+
+def shown(text: str, secret: str) -> str:
+    """Text of the service as an error may show it: printable, short, without the key."""
+    text = "".join(c if c.isprintable() else " " for c in without_secret(text, secret))
+    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
+
+
+def without_secret(text: str, secret: str) -> str:
+    """The text without a key that the service sent back; a host's name comes in small letters."""
+    return re.sub(re.escape(secret), "…", text, flags=re.IGNORECASE) if secret else text
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -191,7 +214,7 @@ def _retry_after(value: str | None) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

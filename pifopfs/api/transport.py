@@ -6,6 +6,7 @@ no retries; proxies from the environment only where TLS keeps the key from them.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from pifopfs import __version__, errors
 from pifopfs.api.credentials import ApiKey
 from pifopfs.api.deadlines import Deadlines
 from pifopfs.api.endpoint import Endpoint
+from pifopfs.api.pool import Transport
+from pifopfs.api.proxies import find_proxy
 
 KEEPALIVE = 3.0
 """Seconds an idle connection is kept: less than servers do, or a request could meet its end."""
@@ -27,7 +30,7 @@ CONNECTIONS = 100
 def make_client(
     endpoint: Endpoint, api_key: ApiKey | None, ca_file: Path | None, deadlines: Deadlines
 ) -> httpx.AsyncClient:
-    """A client for one service. Raises EndpointInvalid for a CA file that is none."""
+    """A client for one service. Raises EndpointInvalid for a CA file or proxy that is none."""
     headers = {"User-Agent": f"pifopfs/{__version__}", "Accept-Encoding": "identity"}
     if api_key is not None:
         headers["Authorization"] = f"Bearer {api_key.reveal()}"
@@ -36,30 +39,35 @@ def make_client(
         max_keepalive_connections=CONNECTIONS,
         keepalive_expiry=KEEPALIVE,
     )
-    transport = None
-    if endpoint.socket is not None:
-        transport = httpx.AsyncHTTPTransport(uds=str(endpoint.socket), limits=limits)
-    stall = deadlines.stall
+    transport = Transport(
+        verify=_tls(ca_file) if endpoint.encrypted else False,
+        trust_env=False,
+        limits=limits,
+        uds=None if endpoint.socket is None else str(endpoint.socket),
+        proxy=find_proxy(endpoint),
+    )
     return httpx.AsyncClient(
         base_url=endpoint.base_url,
         headers=headers,
-        verify=_tls(ca_file) if endpoint.encrypted else False,
-        timeout=httpx.Timeout(stall, connect=deadlines.connect, pool=deadlines.total),
-        limits=limits,
+        timeout=httpx.Timeout(deadlines.stall, connect=deadlines.connect, pool=deadlines.total),
         transport=transport,
-        trust_env=endpoint.encrypted,
+        trust_env=False,
         follow_redirects=False,
     )
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    if ca_file is None:
-        return httpx.create_ssl_context()
+    """With the certificates of the CA file, or of SSL_CERT_FILE or SSL_CERT_DIR, or the usual."""
     try:
+        if ca_file is None:
+            return httpx.create_ssl_context()
         return ssl.create_default_context(cafile=str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise errors.EndpointInvalid(f"the CA file {ca_file} cannot be used: {reason}") from error
+    except OSError as error:  # ssl.SSLError is one
+        name = f"the CA file {ca_file}"
+        if ca_file is None:
+            name = f"the CA file {os.environ.get('SSL_CERT_FILE')} of the variable SSL_CERT_FILE"
+        reason = error.strerror or error
+        raise errors.EndpointInvalid(f"{name} cannot be used: {reason}") from error
 
 
 @contextmanager
@@ -78,7 +86,8 @@ def translated(tried: str) -> Iterator[None]:
     except (httpx.RemoteProtocolError, httpx.NetworkError) as error:
         if _cause(error, ssl.SSLError) is not None:
             raise errors.ConnectionBroken(tried, f"TLS failed: {error}") from error
-        raise errors.ConnectionBroken(tried, f"the connection broke: {error}") from error
+        what = str(error).partition(":")[0]  # what follows is the service's bytes: a key, maybe
+        raise errors.ConnectionBroken(tried, f"the connection broke: {what}") from error
     except (httpx.DecodingError, httpx.TooManyRedirects) as error:
         raise errors.BadAnswer(tried, f"the answer cannot be read: {error}") from error
     except httpx.ProxyError as error:

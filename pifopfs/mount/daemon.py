@@ -5,6 +5,7 @@ The child tells through a pipe. It is forked before any thread or event loop exi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,16 @@ class Outcome:
 
     exit_code: int
     message: str = ""
+
+
+def open_standard_streams() -> None:
+    """Give those that are closed (`>&-`) /dev/null: the next file would get their numbers."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def in_background(run: Callable[[Callable[[], None]], Outcome], log_file: Path) -> Outcome:
@@ -63,6 +74,7 @@ def _become_daemon(
 
     exit_code = 1
     try:
+        _close_inherited(writing)
         os.setsid()
         os.chdir("/")
         outcome = run(lambda: tell(Outcome(0)))
@@ -71,8 +83,17 @@ def _become_daemon(
     except BaseException:  # noqa: BLE001  # nobody above could report it
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
         os._exit(exit_code)
+
+
+def _close_inherited(pipe: int) -> None:
+    """Let go of what the caller's shell had open: the mount would hold its locks for life."""
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if number > 2 and number != pipe:
+            with contextlib.suppress(OSError):  # that of the listing itself is closed
+                os.close(number)
 
 
 def _redirect(log_file: Path) -> None:

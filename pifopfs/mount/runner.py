@@ -67,7 +67,7 @@ class Mount:
 
     async def _serve(self, mountpoint: Path, tree: Tree, name: str, claim: ExitStack) -> None:
         config = self._config
-        options = {*config.options.kernel, f"fsname={name.replace(',', '_')}"}
+        options = {*config.options.kernel, f"fsname={_source(name)}"}
         ownership = Ownership(config.options.uid, config.options.gid, config.options.umask)
         raise_descriptor_limit()  # every open file of the mount costs one here
         async with trio.open_nursery() as nursery:
@@ -123,6 +123,11 @@ def _check_folders(config: Config, mountpoint: Path) -> None:
     for option, folder in folders.items():
         if folder.resolve().is_relative_to(mountpoint):
             raise OptionInvalid(f"{option}: {folder} is below the mountpoint; name another folder")
+
+
+def _source(name: str) -> str:
+    """The function's name as the mount table can show it: ASCII, without a comma."""
+    return name.replace(",", "_").encode("ascii", "backslashreplace").decode()
 
 
 @asynccontextmanager

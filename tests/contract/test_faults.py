@@ -30,7 +30,10 @@ from tests.fakeservice import (
 )
 
 QUICK = Deadlines(connect=1, stall=0.3, total=1.5, create=1.5, backoff=0.01)
-BOUND = 8.0
+"""For a service that does not answer; a busy machine may be as slow as that, too."""
+PATIENT = Deadlines(connect=10, stall=20, total=40, create=20, backoff=0.01)
+"""For every other test: whatever the machine does meanwhile, no deadline passes."""
+BOUND = 30.0
 """Seconds within which every call must have failed."""
 KEY = "apikey_" + "S3cr3t" * 8
 E = ExecutionId("exec_1")
@@ -40,10 +43,19 @@ E = ExecutionId("exec_1")
 async def client(service: FakeService) -> AsyncIterator[FunctionClient]:
     """A client of the fake service, which has the execution `E`."""
     service.executions[E] = FakeExecution(E)
-    async with FunctionClient(
-        "joe/tsp", endpoint=service.endpoint, api_key=KEY, deadlines=QUICK
-    ) as client:
+    async with a_client(service, PATIENT) as client:
         yield client
+
+
+@pytest.fixture
+async def quick(service: FakeService) -> AsyncIterator[FunctionClient]:
+    """One that soon gives up."""
+    async with a_client(service, QUICK) as client:
+        yield client
+
+
+def a_client(service: FakeService, deadlines: Deadlines) -> FunctionClient:
+    return FunctionClient("joe/tsp", endpoint=service.endpoint, api_key=KEY, deadlines=deadlines)
 
 
 async def read_output(client: FunctionClient) -> bytes:
@@ -72,7 +84,7 @@ FAULTS: dict[str, tuple[Fault, type[errors.ServiceError]]] = {
     "503": (refuse(503), errors.ServiceBusy),
     "500": (refuse(500), errors.ServiceFailure),
     "507": (refuse(507), errors.ServiceFailure),
-    "hang": (hang(threading.Event(), 5), errors.NoAnswer),
+    "hang": (hang(threading.Event(), 10), errors.NoAnswer),
     "reset": (reset, errors.ConnectionBroken),
     "garbage": (garbage, errors.BadAnswer),
 }
@@ -87,7 +99,7 @@ BODILESS = {"size", "output"}
     [(c, f) for c in CALLS for f in FAULTS if (c, f) not in {(c, "garbage") for c in BODILESS}],
 )
 async def test_every_call_with_every_fault(
-    service: FakeService, client: FunctionClient, call: str, fault: str
+    service: FakeService, client: FunctionClient, quick: FunctionClient, call: str, fault: str
 ) -> None:
     break_, expected = FAULTS[fault]
     service.executions[E].end(r=b"42")
@@ -95,7 +107,7 @@ async def test_every_call_with_every_fault(
     if call == "start":
         service.fault("status", break_)  # which an unclear start asks for
     with trio.fail_after(BOUND), pytest.raises(expected) as raised:
-        await CALLS[call](client)
+        await CALLS[call](quick if fault == "hang" else client)
     if call in ONCE:
         assert service.count(call) == 1
     assert "S3cr3t" not in f"{raised.value!r} {raised.value}"
@@ -110,7 +122,7 @@ async def test_every_call_with_every_fault(
 RETRIED = ["function", "upload", "status", "log", "output", "size", "stop", "terminate"]
 
 
-@pytest.mark.parametrize("fault", ["503", "hang", "reset"])
+@pytest.mark.parametrize("fault", ["503", "reset"])
 @pytest.mark.parametrize("call", RETRIED)
 async def test_what_may_be_done_twice_is_tried_again(
     service: FakeService, client: FunctionClient, call: str, fault: str
@@ -123,6 +135,18 @@ async def test_what_may_be_done_twice_is_tried_again(
     assert service.count(call) == 3
     if call == "upload":
         assert service.executions[E].inputs == {"coords": b"x" * 100_000}
+
+
+@pytest.mark.parametrize("call", RETRIED)
+async def test_what_gets_no_answer_is_tried_again(service: FakeService, call: str) -> None:
+    """However often: a busy machine may let an answer come too late, too."""
+    service.executions[E] = FakeExecution(E)
+    if call in {"output", "size", "stop"}:
+        service.executions[E].end(r=b"42")
+    service.fault(call, FAULTS["hang"][0], times=1)
+    async with a_client(service, Deadlines(stall=1, total=20, create=20, backoff=0.01)) as client:
+        await CALLS[call](client)
+    assert service.count(call) >= 2
 
 
 async def test_a_stream_is_uploaded_once(service: FakeService, client: FunctionClient) -> None:
@@ -212,19 +236,18 @@ async def test_an_output_that_comes_short(service: FakeService, client: Function
         await read_output(client)
 
 
-async def test_an_output_that_stalls(service: FakeService, client: FunctionClient) -> None:
+async def test_an_output_that_stalls(service: FakeService, quick: FunctionClient) -> None:
+    service.executions[E] = FakeExecution(E)
     service.executions[E].end(r=b"")
     release = threading.Event()
     service.fault("output", dribble(b"x" * 1000, release, 10))
     with trio.fail_after(BOUND), pytest.raises(errors.NoAnswer):
-        await read_output(client)
+        await read_output(quick)
     release.set()
 
 
-async def test_an_output_that_dribbles_is_no_stall(
-    service: FakeService, client: FunctionClient
-) -> None:
-    """Longer than every deadline in all, but never without progress for long."""
+async def test_an_output_that_dribbles_is_no_stall(service: FakeService) -> None:
+    """Longer than a whole call may take, but never without progress for long."""
     import time
 
     def slowly(handler: Handler) -> None:
@@ -236,9 +259,11 @@ async def test_an_output_that_dribbles_is_no_stall(
             handler.wfile.flush()
             time.sleep(0.05)
 
+    service.executions[E] = FakeExecution(E)
     service.executions[E].end(r=b"")
     service.fault("output", slowly)
-    assert await read_output(client) == b"x" * 40
+    async with a_client(service, Deadlines(stall=20, total=1.5)) as client:
+        assert await read_output(client) == b"x" * 40
 
 
 async def test_an_encoded_output_is_decoded_and_its_length_unknown(
@@ -344,7 +369,7 @@ def https(root: Path, authority: trustme.CA) -> Iterator[HttpsService]:
 
 def secure(https: HttpsService, ca_file: Path | None) -> FunctionClient:
     return FunctionClient(
-        "joe/tsp", endpoint=https.endpoint, api_key=KEY, ca_file=ca_file, deadlines=QUICK
+        "joe/tsp", endpoint=https.endpoint, api_key=KEY, ca_file=ca_file, deadlines=PATIENT
     )
 
 

@@ -169,7 +169,7 @@ class Mount:
         return path.read_text()
 
     def mounted(self) -> bool:
-        return f" {self.path} " in Path("/proc/self/mountinfo").read_text()
+        return f" {self.path} " in Path("/proc/self/mountinfo").read_text(errors="replace")
 
 
 def _enter(path: Path) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -38,9 +39,14 @@ def processes(folder: Path) -> list[str]:
     return found
 
 
-def begin(folder: Path) -> subprocess.Popen[str]:
+def sockets(process: subprocess.Popen[str]) -> list[Path]:
+    """The folders that a demo has outside its own, for the paths of sockets have a limit."""
+    return list(Path("/tmp").glob(f"pifopfs.{process.pid}.*"))
+
+
+def begin(folder: Path, demo: Path = DEMO) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [str(DEMO)],
+        [str(demo)],
         env=os.environ | {"TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -58,6 +64,27 @@ def test_the_demo_prints_the_tour_beside_the_optimum_and_leaves_nothing(temporar
     length = int(out.rstrip().splitlines()[-1].split(" is ")[1].split()[0])
     assert 7542 <= length <= 7542 * 1.02
     assert out.rstrip().endswith("7542.")
+    assert sockets(process) == []
+
+
+def test_the_demo_works_in_a_long_folder_whose_name_has_a_blank(
+    root: Path, temporary: Path
+) -> None:
+    """Of this checkout by another name: installing it there would take minutes."""
+    checkout, long = root / "my checkout", temporary / "my" / ("x" * 100)
+    (checkout / "scripts").mkdir(parents=True)
+    long.mkdir(parents=True)
+    (checkout / "scripts" / "install").symlink_to("/bin/true")
+    shutil.copy(DEMO, checkout / "scripts")
+    for name in (".venv", "pifopfs"):
+        (checkout / name).symlink_to(DEMO.parents[1] / name)
+    process = begin(long, checkout / "scripts" / "demo")
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, out
+    assert out.rstrip().endswith("7542.")
+    assert sockets(process) == []
+    long.rmdir()  # it is empty
+    long.parent.rmdir()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -73,5 +100,6 @@ def test_an_interrupted_demo_leaves_nothing(
         if line.startswith(f"$ {moment}"):
             break
     os.killpg(process.pid, number)  # as a terminal does
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode != 0 or out.endswith("7542.\n")  # it was over before
+    assert sockets(process) == []

@@ -462,3 +462,13 @@ def test_a_mount_had_no_more_descriptors_than_a_shell(root: Path, service: FakeS
         assert line.split()[3:5] == ["4096", "4096"]
     finally:
         mount.clean_up()
+
+
+def test_a_function_whose_name_is_not_ascii_could_not_be_mounted(
+    root: Path, service: FakeService
+) -> None:
+    with Mount(root, "joe/tür,2", "--endpoint", service.endpoint) as mount:
+        mount.sh("mkdir executions/j; cat function.json executions/j/status")
+        table = Path("/proc/mounts").read_text(errors="replace")
+        (line,) = [line for line in table.splitlines() if f" {mount.path} " in line]
+        assert "fuse.pifopfs" in line

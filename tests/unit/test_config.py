@@ -97,3 +97,27 @@ def test_the_examples_are_named_where_one_is_not_known() -> None:
     folder = config.find_folder("example:tsp")
     assert folder is not None
     assert (folder / "function.json").is_file()
+
+
+def test_the_outage_of_the_flag_goes_before_the_environment() -> None:
+    environ = {"PIFOPFS_WAIT_OUTAGE": "7"}
+    assert config.load("joe/tsp", M, {}).settings.wait_outage == 300
+    assert config.load("joe/tsp", M, environ).settings.wait_outage == 7
+    assert config.load("joe/tsp", M, environ, wait_outage="2.5").settings.wait_outage == 2.5
+    for text in ("soon", "0", "-1", "inf", "nan", ""):
+        with pytest.raises(errors.OptionInvalid, match="--wait-outage"):
+            config.load("joe/tsp", M, environ, wait_outage=text)
+
+
+def test_a_log_level_of_the_environment_must_be_known() -> None:
+    with pytest.raises(errors.OptionInvalid, match=r"PIFOPFS_LOG_LEVEL.*loud"):
+        config.load("joe/tsp", M, {"PIFOPFS_LOG_LEVEL": "loud"})
+    assert config.load("joe/tsp", M, {"PIFOPFS_LOG_LEVEL": "Debug"}).log_level == "DEBUG"
+
+
+@pytest.mark.parametrize("name", ["uid", "gid"])
+def test_ids_are_below_the_one_that_means_none(name: str) -> None:
+    assert getattr(config.parse_options([f"{name}=4294967294"]), name) == 2**32 - 2
+    for number in ("4294967295", "99999999999", "9" * 5000):
+        with pytest.raises(errors.OptionInvalid, match=f"-o {name}="):
+            config.parse_options([f"{name}={number}"])

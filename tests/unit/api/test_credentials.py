@@ -57,3 +57,8 @@ def test_a_variable_without_a_key_is_named() -> None:
 def test_a_key_has_no_attributes_to_be_dumped_by() -> None:
     assert not hasattr(ApiKey(SECRET), "__dict__")
     assert b"secret" in pickle.dumps(ApiKey(SECRET).reveal())  # only when revealed
+
+
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(CredentialsInvalid, match="/dev/zero"):
+        ApiKey.from_file(Path("/dev/zero"))

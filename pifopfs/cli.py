@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 import trio
@@ -97,7 +97,7 @@ def reported() -> Iterator[None]:
             _fail(_sentence(leaf), _exit_code(leaf))
         if isinstance(leaf, OSError):
             logging.getLogger(__name__).debug("an unexpected failure", exc_info=True)
-            _let_go_of_stdout()
+            _let_go_of(sys.stdout)
             name = f"{os.fsdecode(leaf.filename)}: " if isinstance(leaf.filename, str) else ""
             _fail(f"{name}{leaf.strerror or leaf}", 1)
         raise
@@ -121,15 +121,16 @@ def _fail(sentence: str, exit_code: int) -> NoReturn:
     if sentence:
         with contextlib.suppress(OSError):  # where stderr is full the exit code must do
             click.echo(f"pifopfs: {sentence}", err=True)
+        _let_go_of(sys.stderr)
     sys.exit(exit_code)
 
 
-def _let_go_of_stdout() -> None:
+def _let_go_of(stream: TextIO) -> None:
     """Python would fail once more at its end, over what could not be written."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 # ── mount ─────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ import re
 import resource
 import stat
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
@@ -84,15 +85,31 @@ def try_lock(path: Path) -> int | None:
     return handle
 
 
-def mountpoints() -> list[Path]:
-    """Where something is mounted, read without touching any of it."""
-    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
-    return [Path(os.fsdecode(_unescaped(line.split(b" ")[4]))) for line in lines]
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """A line of /proc/self/mountinfo."""
+
+    mountpoint: Path
+    filesystem: str
+    source: str
 
 
-def _unescaped(field: bytes) -> bytes:
+def mounts() -> list[Mounted]:
+    """What is mounted, the topmost last; read without touching any of it."""
+    lines = Path("/proc/self/mountinfo").read_bytes().split(b"\n")
+    return [_mounted(line) for line in lines if line]
+
+
+def _mounted(line: bytes) -> Mounted:
+    fields, _, rest = line.partition(b" - ")
+    filesystem, source = rest.split(b" ")[:2]
+    path = Path(_unescaped(fields.split(b" ")[4]))
+    return Mounted(path, _unescaped(filesystem), _unescaped(source))
+
+
+def _unescaped(field: bytes) -> str:
     """The kernel writes blanks, tabs, newlines and backslashes as octal numbers."""
-    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field)
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field))
 
 
 def raise_descriptor_limit() -> int:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from pifopfs.errors import MountpointInvalid
+from pifopfs.machine import Mounted, mounts
 
 log = logging.getLogger(__name__)
 
@@ -19,15 +18,6 @@ FILESYSTEM = "fuse.pifopfs"
 COMMAND_TIMEOUT = 10.0
 MOST_LINKS = 40
 """As the kernel follows at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mounted:
-    """A line of /proc/self/mountinfo."""
-
-    mountpoint: Path
-    filesystem: str
-    source: str
 
 
 def real_mountpoint(path: Path) -> Path:
@@ -49,19 +39,8 @@ def real_mountpoint(path: Path) -> Path:
 
 def find_mount(mountpoint: Path) -> Mounted | None:
     """What is mounted on exactly this path, the topmost."""
-    found = None
-    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
-        fields, _, rest = line.partition(" - ")
-        path = Path(_unescape(fields.split(" ")[4]))
-        if path == mountpoint:
-            filesystem, source = rest.split(" ")[:2]
-            found = Mounted(path, filesystem, _unescape(source))
-    return found
-
-
-def _unescape(text: str) -> str:
-    """mountinfo writes blanks and backslashes as octal escapes."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+    here = [mounted for mounted in mounts() if mounted.mountpoint == mountpoint]
+    return here[-1] if here else None
 
 
 def is_dead(mountpoint: Path) -> bool:

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from pifopfs.machine import mountpoints
+from pifopfs.machine import mounts
 
 PIECE = 1 << 20
 LEFT_OUT = {errno.ENOENT, errno.ENOTCONN, errno.ESTALE}
@@ -32,7 +32,8 @@ def copy_folder(
 class _Copy:
     def __init__(self, source: Path, without: Path, still_wanted: Callable[[], None]) -> None:
         top = source.resolve()
-        below = [place for place in mountpoints() if place != top and place.is_relative_to(top)]
+        places = [mounted.mountpoint for mounted in mounts()]
+        below = [place for place in places if place != top and place.is_relative_to(top)]
         self._mounts = {source / place.relative_to(top) for place in below}
         self._without = without.stat()
         self._still_wanted = still_wanted

@@ -86,3 +86,12 @@ def test_a_lock_is_held_by_one_process_and_gone_with_it(tmp_path: Path) -> None:
     handle = machine.try_lock(path)
     assert handle is not None
     os.close(handle)
+
+
+def test_mounts_are_known_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {mounted.mountpoint for mounted in machine.mounts()}
+    assert {Path("/"), Path("/proc")} <= known
+    line = b"36 35 98:0 / /a\\040b\\134c\\377\x85 rw - fuse.x joe/t\\040 rw\n"
+    monkeypatch.setattr(Path, "read_bytes", lambda _: line)
+    path = Path(os.fsdecode(b"/a b\\c\xff\x85"))
+    assert machine.mounts() == [machine.Mounted(path, "fuse.x", "joe/t ")]

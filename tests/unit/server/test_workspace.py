@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pifopfs.machine import mountpoints
+from pifopfs.machine import Mounted
 from pifopfs.server import copying
 from pifopfs.server.copying import copy_folder
 from pifopfs.server.removal import remove
@@ -94,16 +94,10 @@ def test_regression_a_mount_below_is_not_touched(
             raise OSError(code, os.strerror(code))
         return lstat(path)
 
-    monkeypatch.setattr(copying, "mountpoints", lambda: [Path("/"), source / "mnt"])
+    mounted = [Mounted(path, "fuse", "x") for path in (Path("/"), source / "mnt")]
+    monkeypatch.setattr(copying, "mounts", lambda: mounted)
     monkeypatch.setattr(Path, "lstat", dead)
     assert not os.path.lexists(copy() / "mnt")
-
-
-def test_mounts_are_known_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {Path("/"), Path("/proc")} <= set(mountpoints())
-    line = b"36 35 98:0 / /a\\040b\\134c\\377 rw - ext4 /dev/root rw\n"
-    monkeypatch.setattr(Path, "read_bytes", lambda _: line)
-    assert mountpoints() == [Path(os.fsdecode(b"/a b\\c\xff"))]
 
 
 def test_what_cannot_be_read_fails_the_copy(

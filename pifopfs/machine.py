@@ -20,17 +20,32 @@ LONGEST_SOCKET_PATH = 107
 """Bytes that the kernel takes for the address of a Unix socket."""
 
 
-def start_time(pid: int) -> int | None:
-    """A process's start time in clock ticks, which tells it from a later one of the same number.
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, or the zombie of one."""
 
-    None where there is no such process, or only its zombie.
-    """
+    pid: int
+    dead: bool
+    """It is a zombie."""
+    session: int
+    started: int
+    """In clock ticks since the boot: tells it from a later one of the same number."""
+
+
+def look(pid: int) -> Process | None:
+    """None where there is no such process. Its name is any bytes, so nothing is read as text."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        content = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    fields = text[text.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    fields = content[content.rindex(b")") + 2 :].split()
+    return Process(pid, fields[0] in (b"Z", b"X"), int(fields[3]), int(fields[19]))
+
+
+def start_time(pid: int) -> int | None:
+    """When a process began, as in `Process`; None where there is none, or only its zombie."""
+    process = look(pid)
+    return None if process is None or process.dead else process.started
 
 
 def private_folder(folder: Path) -> Path:

@@ -26,6 +26,18 @@ def test_the_start_time_of_a_process_and_of_none() -> None:
     assert machine.start_time(process.pid) is None
 
 
+def test_regression_a_process_whose_name_is_not_utf8_has_a_start_time(tmp_path: Path) -> None:
+    program = tmp_path / "aaaaaaaaaaaaaaü"  # the kernel cuts names in mid-character
+    program.write_bytes(Path("/bin/sleep").read_bytes())
+    program.chmod(0o755)
+    process = subprocess.Popen([str(program), "60"])
+    try:
+        assert machine.start_time(process.pid) is not None
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_private_folder_is_made_and_closed_to_others(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     machine.private_folder(folder)

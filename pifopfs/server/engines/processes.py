@@ -1,7 +1,4 @@
-"""Processes as /proc tells of them, and the traces by which a later server finds them.
-
-Names of processes are any bytes, so nothing here is read as text.
-"""
+"""The traces by which a later server finds what an earlier one has launched."""
 
 from __future__ import annotations
 
@@ -11,20 +8,10 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from pifopfs.machine import Process, look
+
 ROUNDS = 20
 """Looks for processes that were started while others were killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process, or the zombie of one."""
-
-    pid: int
-    dead: bool
-    """It is a zombie."""
-    session: int
-    started: int
-    """In clock ticks since the boot: tells it from a later one of the same number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +41,6 @@ class Trace:
 def boot_id() -> str:
     """Tells this boot of the machine from all others."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def look(pid: int) -> Process | None:
-    """None where there is no such process."""
-    try:
-        content = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    fields = content[content.rindex(b")") + 2 :].split()
-    return Process(pid, fields[0] in (b"Z", b"X"), int(fields[3]), int(fields[19]))
 
 
 def kill_session(trace: Trace) -> None:

@@ -7,7 +7,6 @@ Every deadline and interval can be set through the environment as PIFOPFS_NAME, 
 from __future__ import annotations
 
 import grp
-import hashlib
 import os
 import pwd
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ import platformdirs
 
 from pifopfs.api import DEFAULT_ENDPOINT, ApiKey, Deadlines, Endpoint
 from pifopfs.errors import EndpointInvalid, FunctionArgumentInvalid, OptionInvalid
+from pifopfs.machine import short_key
 from pifopfs.tree.settings import Settings
 
 PREFIX = "PIFOPFS_"
@@ -113,7 +113,8 @@ def load(  # one parameter for each flag
     identity = f"folder {folder}" if folder is not None else f"{where} {target}"
     state = _directory(state_dir, environ, "STATE_DIR", platformdirs.user_state_path("pifopfs"))
     cache = _directory(cache_dir, environ, "CACHE_DIR", platformdirs.user_cache_path("pifopfs"))
-    folders = Settings(state / "mounts" / _key(identity), cache / "mounts" / _key(identity))
+    part = Path("mounts", short_key(identity.encode("utf-8", "surrogateescape")))
+    folders = Settings(state / part, cache / part)
     settings = _tuned(folders, environ)
     if wait_outage is not None:
         seconds = _positive("--wait-outage", wait_outage, whole=False)
@@ -175,10 +176,6 @@ def _example(name: str) -> Path:
             f"there is no example:{name}; there are {', '.join(known) or 'none'}"
         )
     return examples / name
-
-
-def _key(identity: str) -> str:
-    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _optional_path(flag: Path | None, environ: Mapping[str, str], name: str) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import resource
@@ -46,6 +47,11 @@ def start_time(pid: int) -> int | None:
     """When a process began, as in `Process`; None where there is none, or only its zombie."""
     process = look(pid)
     return None if process is None or process.dead else process.started
+
+
+def short_key(name: bytes) -> str:
+    """A short name for a file or folder that is about something with a long one."""
+    return hashlib.sha256(name).hexdigest()[:16]
 
 
 def private_folder(folder: Path) -> Path:

@@ -5,7 +5,6 @@ A record tells of a live mount while its process lives; a crash leaves it behind
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pifopfs.errors import MountpointInvalid
-from pifopfs.machine import check_socket_path, runtime_folder, start_time, try_lock
+from pifopfs.machine import check_socket_path, runtime_folder, short_key, start_time, try_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ def _folder() -> Path:
 
 
 def _key(mountpoint: Path) -> str:
-    return hashlib.sha256(os.fsencode(mountpoint)).hexdigest()[:16]
+    return short_key(os.fsencode(mountpoint))
 
 
 def control_socket(mountpoint: Path) -> Path:

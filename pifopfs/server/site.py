@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import platformdirs
 import trio
 
 from pifopfs.errors import FunctionArgumentInvalid, OptionInvalid
-from pifopfs.machine import raise_descriptor_limit, runtime_folder
+from pifopfs.machine import raise_descriptor_limit, runtime_folder, short_key
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
 from pifopfs.server.http import listen
@@ -38,7 +37,7 @@ class Site:
         """
         if not root.is_dir():
             raise FunctionArgumentInvalid(f"{root} is not a folder; make it: mkdir -p {root}")
-        key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+        key = short_key(os.fsencode(root.resolve()))
         return cls(
             root.resolve(),
             runtime_folder("servers") / key if socket is None else _checked(socket),

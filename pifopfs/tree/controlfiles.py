@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -47,8 +48,9 @@ class ControlHandle(Handle):
 class ControlFile(JobFile):
     """`start` and `stop`: any write acts, so does a truncating open or a touch."""
 
+    @abstractmethod
     async def _action(self) -> None:
-        raise NotImplementedError
+        """What a write does."""
 
     async def _check(self) -> None:
         """What can be said at open already: some shells show no other error."""

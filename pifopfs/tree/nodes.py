@@ -7,6 +7,7 @@ state lives in the execution's parts, so that a node can be dropped and made aga
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from stat import S_ISDIR
@@ -79,16 +80,16 @@ class Handle:
         """Call back once when `ready` becomes true. None: somebody only looks, and looks again."""
 
 
-class Node:
+class Node(ABC):
     """A file or directory."""
 
     def __init__(self, ino: int, name: str) -> None:
         self.ino = ino
         self.name = name
 
+    @abstractmethod
     def attributes(self) -> Attributes:
         """What is known now."""
-        raise NotImplementedError
 
     async def look(self) -> Attributes:
         """As `attributes`, for a caller who may wait a moment for fresher ones."""

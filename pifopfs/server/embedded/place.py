@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-from pifopfs.machine import LONGEST_SOCKET_PATH, check_socket_path, runtime_folder
+from pifopfs.machine import LONGEST_SOCKET_PATH, check_socket_path, runtime_folder, short_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Place:
     @classmethod
     def of(cls, folder: Path) -> Place:
         """The place of a folder's server. Raises SetupError where there can be none."""
-        key = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+        key = short_key(os.fsencode(folder.resolve()))
         runtime = runtime_folder("folders")
         return cls(
             store=platformdirs.user_state_path("pifopfs") / "folders" / key,

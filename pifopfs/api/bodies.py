@@ -13,7 +13,7 @@ import httpx
 import trio
 
 from pifopfs.api.transport import translated
-from pifopfs.errors import BadAnswer, ConnectionBroken, RequestRejected
+from pifopfs.errors import BadAnswer, RequestRejected
 
 PIECE = 256 << 10
 """Bytes sent at once; a link that takes longer than the stall deadline for them counts as stuck."""
@@ -135,7 +135,7 @@ class OutputStream:
     """The bytes of an output as they arrive. Iterate over it once.
 
     `length` is what the service announced, None where it did not, or where it encodes the body.
-    Iteration raises ConnectionBroken or BadAnswer where the body is not of that length.
+    Iteration raises ConnectionBroken where the body is shorter than that, NoAnswer where it stalls.
     """
 
     def __init__(self, tried: str, response: httpx.Response) -> None:
@@ -151,14 +151,8 @@ class OutputStream:
             self.length = int(length)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        received = 0
         response = self._response
         pieces = response.aiter_bytes() if self._decode else response.aiter_raw()
-        with translated(self._tried):
+        with translated(self._tried):  # HTTP itself tells a body that is shorter than its length
             async for piece in pieces:
-                received += len(piece)
                 yield piece
-        if self.length is not None and received != self.length:
-            raise ConnectionBroken(
-                self._tried, f"{received} bytes came where {self.length} were announced"
-            )

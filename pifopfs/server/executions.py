@@ -12,6 +12,7 @@ import trio
 from pifopfs.errors import FunctionFileInvalid
 from pifopfs.server.catalog import Catalog
 from pifopfs.server.function_file import ServedFunction
+from pifopfs.server.limits import DEFAULT, Limits
 from pifopfs.server.logs import read_log
 from pifopfs.server.refusals import Broken, CannotRunNow, Unknown, WrongState
 from pifopfs.server.runs import Runs
@@ -27,7 +28,8 @@ class Settings:
     """How a server behaves. Times in seconds, sizes in bytes."""
 
     stop_grace: float = 2.0
-    largest_input: int = 64 << 30
+    limits: Limits = DEFAULT
+    """Of every run."""
     discard_pending: float | None = 3600.0
     """After this long without a request; None: never."""
     discard_ended: float | None = 86400.0
@@ -90,7 +92,7 @@ class Executions:
         self._check(record, Action.UPLOAD)
         folder = self._store.folder(record.id)
         with aside(folder) as path:
-            largest = self._settings.largest_input
+            largest = self._settings.limits.input
             size = await receive(pieces, path, largest, lambda: self._use(record))
             self._check(
                 self.get(record.author, record.function, record.id), Action.UPLOAD
@@ -101,7 +103,8 @@ class Executions:
     def start(self, record: Record) -> Record:
         """Raises WrongState, Unknown, CannotRunNow."""
         self._check(record, Action.START)
-        return self._runs.start(record, self.function(record.author, record.function))
+        function = self.function(record.author, record.function)
+        return self._runs.start(record, function, self._settings.limits)
 
     async def stop(self, record: Record) -> Record:
         """End a running execution; returns once it has ended. Raises WrongState."""

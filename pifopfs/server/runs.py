@@ -9,8 +9,9 @@ from functools import partial
 
 import trio
 
-from pifopfs.server.engines import Engine, Job, Launch
+from pifopfs.server.engines import Engine, Exit, Job, Launch
 from pifopfs.server.function_file import ServedFunction
+from pifopfs.server.limits import Limits
 from pifopfs.server.logs import LogWriter
 from pifopfs.server.occupancy import Occupancy
 from pifopfs.server.store import Record, Store, now
@@ -51,6 +52,7 @@ class _NotWanted(Exception):
 @dataclass(eq=False, slots=True)
 class _Run:
     record: Record
+    limits: Limits
     job: Job | None = None
     asked_to_end: trio.Event = field(default_factory=trio.Event)
     asked_to_die: trio.Event = field(default_factory=trio.Event)
@@ -85,12 +87,12 @@ class Runs:
                     self._clear_up(record.trace)
                 self._record_end(record, CUT_OFF, stopped=False)
 
-    def start(self, record: Record, function: ServedFunction) -> Record:
+    def start(self, record: Record, function: ServedFunction, limits: Limits) -> Record:
         """Begin a run; from now on the execution is running. Raises sqlite3.Error."""
         record = self._store.change(
             record, status=Status.RUNNING, start_date=now(), output=function.output
         )
-        run = _Run(record)
+        run = _Run(record, limits)
         self._running[record.id] = run
         self._nursery.start_soon(self._run, run, function)
         return record
@@ -137,11 +139,11 @@ class Runs:
             if run.asked_to_end.is_set():
                 return NEVER_LAUNCHED
             with LogWriter(folder / "log") as output:
-                launch = Launch(function.command, folder / "work", folder / "tmp")
+                launch = Launch(function.command, folder / "work", folder / "tmp", run.limits)
                 run.job = await self._engine.launch(launch, output.write)
                 run.record = self._store.change(run.record, trace=run.job.trace)
                 run.job.release()
-                code = await self._until_the_end(run, run.job)
+                ended = await self._until_the_end(run, run.job)
         except _NotWanted:
             return NEVER_LAUNCHED
         except (OSError, sqlite3.Error) as error:
@@ -149,14 +151,14 @@ class Runs:
             if run.job is not None:
                 await _kill(run.job)
             return Outcome(EndReason.SYSTEM_ERROR, note=f"the program cannot be launched: {error}")
-        return Outcome(EndReason.NORMAL, code, output=await self._produced(run, function))
+        return Outcome(EndReason.NORMAL, ended.code, output=await self._produced(run, function))
 
-    async def _until_the_end(self, run: _Run, job: Job) -> int:
+    async def _until_the_end(self, run: _Run, job: Job) -> Exit:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_end_when_asked, run, job)
-            code = await job.wait()
+            ended = await job.wait()
             nursery.cancel_scope.cancel()
-        return code
+        return ended
 
     async def _produced(self, run: _Run, function: ServedFunction) -> tuple[FileSpec, ...]:
         """What was produced; a failure of the server's own, such as too many open files, may pass.

@@ -21,7 +21,7 @@ def aside(folder: Path) -> Iterator[Path]:
 
 
 async def receive(
-    pieces: AsyncIterator[bytes], path: Path, largest: int, arrived: Callable[[], None]
+    pieces: AsyncIterator[bytes], path: Path, largest: int | None, arrived: Callable[[], None]
 ) -> int:
     """Write what comes to a file, and tell of each piece; its size. Raises TooLarge, OSError."""
     size = 0
@@ -29,7 +29,7 @@ async def receive(
         async for piece in pieces:
             arrived()
             size += len(piece)
-            if size > largest:
+            if largest is not None and size > largest:
                 raise TooLarge(f"an input has at most {largest} bytes")
             view = memoryview(piece)
             while view:

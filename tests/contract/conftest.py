@@ -14,11 +14,12 @@ from pifopfs.api import Deadlines, FunctionClient
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
 from pifopfs.server.http import listen
+from pifopfs.server.limits import Limits
 from pifopfs.server.routes import make_app
 from pifopfs.server.serving import Server, open_server
 from tests.functions import write_function
 
-SETTINGS = Settings(stop_grace=0.5, largest_input=10_000_000)
+SETTINGS = Settings(stop_grace=0.5, limits=Limits(input=10_000_000))
 
 
 @dataclass

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pifopfs.server.limits import NONE, Limits
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -17,6 +19,18 @@ class Launch:
     """The working directory: the run's own copy of the function's folder."""
     temporary: Path
     """A folder for temporary files."""
+    limits: Limits = NONE
+    """Of these, an engine enforces memory and processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a program ended."""
+
+    code: int
+    """128 + N for signal N."""
+    out_of_memory: bool = False
+    """It was killed because of its memory limit."""
 
 
 class Job(Protocol):
@@ -28,8 +42,8 @@ class Job(Protocol):
     def release(self) -> None:
         """Let it begin: its trace is recorded."""
 
-    async def wait(self) -> int:
-        """Pass its output on until it has ended; its exit code, 128 + N for signal N.
+    async def wait(self) -> Exit:
+        """Pass its output on until it has ended.
 
         To be called once, right after the launch.
         """

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import trio
 
-from pifopfs.server.engines import Launch
+from pifopfs.server.engines import Exit, Launch
 from pifopfs.server.engines.processes import Trace, kill_session
 
 PIECE = 1 << 16
@@ -110,13 +110,13 @@ class LocalJob:
             os.close(self._opening)
             self._opening = None
 
-    async def wait(self) -> int:
+    async def wait(self) -> Exit:
         async with self._pipe, trio.open_nursery() as nursery:
             nursery.start_soon(self._pass_on)
             code = await self._process.wait()
             _kill_group(self._process.pid, signal.SIGKILL)  # what it left in the background
             nursery.cancel_scope.deadline = trio.current_time() + self._stop_grace
-        return code if code >= 0 else 128 - code
+        return Exit(code if code >= 0 else 128 - code)
 
     async def _pass_on(self) -> None:
         """Until the pipe's end: when the last process that holds it has gone."""

@@ -26,11 +26,22 @@ class Process:
     """A process, or the zombie of one."""
 
     pid: int
-    dead: bool
-    """It is a zombie."""
+    state: str
+    """A letter, as in ps."""
+    parent: int
     session: int
     started: int
     """In clock ticks since the boot: tells it from a later one of the same number."""
+
+    @property
+    def dead(self) -> bool:
+        """It is a zombie."""
+        return self.state in "ZX"
+
+    @property
+    def stopped(self) -> bool:
+        """By a signal, or by who traces it."""
+        return self.state in "Tt"
 
 
 def look(pid: int) -> Process | None:
@@ -40,7 +51,13 @@ def look(pid: int) -> Process | None:
     except OSError:
         return None
     fields = content[content.rindex(b")") + 2 :].split()
-    return Process(pid, fields[0] in (b"Z", b"X"), int(fields[3]), int(fields[19]))
+    return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def processes() -> list[Process]:
+    """Every process that can be seen."""
+    found = [look(int(name)) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208
+    return [process for process in found if process is not None]
 
 
 def start_time(pid: int) -> int | None:

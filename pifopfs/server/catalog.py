@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -62,6 +63,4 @@ def _agreeing(folder: Path) -> ServedFunction:
         raise FunctionFileInvalid(
             path, "author", f"it is {served.author!r}", f"write {author!r}, as the folder above"
         )
-    return ServedFunction(
-        author, served.id, folder, served.command, served.input, served.output, served.description
-    )
+    return replace(served, author=author)

@@ -1,4 +1,4 @@
-"""A folder copied for one run: files, folders and links, each of them writable for this user.
+"""A folder copied for one run: files, folders and links, each of them writable for its owner.
 
 Mounts below the folder are left out without being touched (one of them may be ours, or dead), and
 so are special files. What vanishes meanwhile is not there.
@@ -20,26 +20,39 @@ LEFT_OUT = {errno.ENOENT, errno.ENOTCONN, errno.ESTALE}
 
 
 def copy_folder(
-    source: Path, target: Path, without: Path, still_wanted: Callable[[], None]
+    source: Path,
+    target: Path,
+    without: Path,
+    still_wanted: Callable[[], None],
+    own: Callable[[Path], None] = lambda _: None,
 ) -> None:
     """Copy what is in `source` into the new folder `target`, save the folder `without`.
 
-    `still_wanted` is called between pieces; what it raises ends the copy. Raises OSError.
+    `still_wanted` is called between pieces; what it raises ends the copy. `own` is called for all
+    that is made, to give it an owner. Raises OSError.
     """
-    _Copy(source, without, still_wanted).run(source, target)
+    _Copy(source, without, still_wanted, own).run(source, target)
 
 
 class _Copy:
-    def __init__(self, source: Path, without: Path, still_wanted: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        source: Path,
+        without: Path,
+        still_wanted: Callable[[], None],
+        own: Callable[[Path], None],
+    ) -> None:
         top = source.resolve()
         places = [mounted.mountpoint for mounted in mounts()]
         below = [place for place in places if place != top and place.is_relative_to(top)]
         self._mounts = {source / place.relative_to(top) for place in below}
         self._without = without.stat()
         self._still_wanted = still_wanted
+        self._own = own
 
     def run(self, source: Path, target: Path) -> None:
         target.mkdir(mode=0o700)
+        self._own(target)
         waiting = [(source, target)]
         while waiting:
             here, there = waiting.pop()
@@ -61,7 +74,10 @@ class _Copy:
                 self._copy_file(original, copy)
             elif stat.S_ISDIR(status.st_mode) and not os.path.samestat(status, self._without):
                 copy.mkdir(mode=0o700)
-                return True
+            else:
+                return False
+            self._own(copy)
+            return stat.S_ISDIR(status.st_mode)
         except OSError as error:
             if error.errno not in LEFT_OUT:
                 raise

@@ -4,25 +4,32 @@
      "input": [{"id": "coords", "path": "coords.csv"}], "output": [{"id": "result"}]}
 
 `id` and `command` are required. A command is a list of arguments, or a line for the shell. Paths
-are relative to the function's folder; without one the id is the path.
+are relative to the function's folder; without one the id is the path. `limits` lowers the server's,
+`sandbox` asks for more than the plain one: see `limits` and `sandbox.settings`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from pifopfs.errors import FunctionFileInvalid
+from pifopfs.server.limits import NONE, UNITS, Limits
+from pifopfs.server.sandbox.settings import PLAIN, SandboxSettings
 from pifopfs.wire import FileSpec
 
 FILE_NAME = "function.json"
 LOCAL_AUTHOR = "local"
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-FIELDS = {"id", "author", "description", "command", "input", "output"}
+FIELDS = {"id", "author", "description", "command", "input", "output", "limits", "sandbox"}
+NORMAL_PATH = re.compile(r"(/(?!\.{0,2}(/|$))[^/]+)+")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MOST = 1e12
+"""Of any unit: more is a slip of the pen."""
 SHAPE = 'write [{"id": "…", "path": "…"}, …]'
 LARGEST = 1 << 20
 
@@ -38,6 +45,8 @@ class ServedFunction:
     input: tuple[FileSpec, ...]
     output: tuple[FileSpec, ...]
     description: str | None = None
+    limits: Limits = NONE
+    sandbox: SandboxSettings = PLAIN
 
     @property
     def name(self) -> str:
@@ -113,6 +122,8 @@ class _Reader:
             input=input_,
             output=output,
             description=self._description(),
+            limits=self._limits(),
+            sandbox=self._sandbox(),
         )
 
     def _id(self, value: Any, field: str) -> str:
@@ -141,6 +152,58 @@ class _Reader:
         if text is not None and not (isinstance(text, str) and _is_unicode(text)):
             self._bad("description", "it is not text", "write it in quotes, in UTF-8")
         return text
+
+    def _object(self, field: str, known: Iterable[str]) -> Mapping[str, Any]:
+        """A field that is an object with none but these fields, or absent."""
+        value = self._fields.get(field, {})
+        names = ", ".join(sorted(known))
+        if not isinstance(value, dict):
+            self._bad(field, "it is not an object", f"write {{…}} with any of {names}")
+        for name in value.keys() - set(known):
+            self._bad(f"{field}.{name}", "there is no such field", f"use only {names}")
+        return value
+
+    def _limits(self) -> Limits:
+        given = self._object("limits", UNITS)
+        for name, value in given.items():
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 < value < MOST
+            ):
+                mend = "write a number above 0, in megabytes or minutes"
+                self._bad(f"limits.{name}", f"{value!r} is no limit", mend)
+        return Limits.of(given)
+
+    def _sandbox(self) -> SandboxSettings:
+        given = self._object("sandbox", (field.name for field in fields(SandboxSettings)))
+        for name in ("network", "terminal"):
+            if not isinstance(given.get(name, False), bool):
+                self._bad(f"sandbox.{name}", f"{given[name]!r} is no answer", "write true or false")
+        return SandboxSettings(
+            read_only=self._read_only(given.get("read_only", [])),
+            environment=self._environment(given.get("environment", {})),
+            network=given.get("network", False),
+            terminal=given.get("terminal", False),
+        )
+
+    def _read_only(self, paths: Any) -> tuple[str, ...]:
+        mend = 'write absolute paths, such as ["/opt/solver"]'
+        if not isinstance(paths, list):
+            self._bad("sandbox.read_only", "it is not a list", mend)
+        for n, path in enumerate(paths):
+            if not _is_plain(path) or not NORMAL_PATH.fullmatch(path):
+                self._bad(f"sandbox.read_only[{n}]", f"{path!r} is not such a path", mend)
+        return tuple(paths)
+
+    def _environment(self, variables: Any) -> Mapping[str, str]:
+        if not isinstance(variables, dict):
+            self._bad("sandbox.environment", "it is not an object", 'write {"NAME": "value"}')
+        for name, value in variables.items():
+            if not VARIABLE.fullmatch(name) or not _is_plain(value):
+                mend = 'write "NAME": "value", in letters, digits and underscores'
+                self._bad(f"sandbox.environment.{name}", "it is not a variable", mend)
+        return variables
 
     def _files(self, field: str) -> tuple[FileSpec, ...]:
         items = self._fields.get(field, [])

@@ -22,28 +22,46 @@ class LogWriter:
     On a full disk output is lost rather than the run. Raises OSError where the disk fails.
     """
 
-    def __init__(self, path: Path) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    def __init__(self, path: Path, limit: int | None = None) -> None:
+        """`limit`: bytes of a program's output that are kept; what comes after is counted."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         self._file = os.fdopen(os.open(path, flags | os.O_CLOEXEC, 0o600), "ab", buffering=0)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._gap = False
         """Output was lost, which is not yet said in the log."""
+        self._room = limit
+        self._dropped = 0
 
     def __enter__(self) -> LogWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._append(self._decoder.decode(b"", final=True))
+        if self._dropped:
+            self.note(f"[log truncated: {self._dropped} bytes dropped]")
         self._file.close()
 
     def write(self, output: bytes) -> None:
         """Append what a program has printed; a character cut in two waits for its rest."""
+        if self._room is not None:
+            kept = output[: self._room]
+            self._room -= len(kept)
+            self._dropped += len(output) - len(kept)
+            output = kept
         self._append(self._decoder.decode(output))
 
     def note(self, text: str) -> None:
         """Append a line of the server's own."""
-        self._append(self._decoder.decode(b"", final=True) + f"pifopfs: {text}\n")
+        rest = self._decoder.decode(b"", final=True)
+        self._append(rest + "\n" * self._within_a_line(rest) + f"pifopfs: {text}\n")
         self._decoder.reset()
+
+    def _within_a_line(self, rest: str) -> bool:
+        """Whether the last line of the log, and of what follows it, has no end."""
+        if rest:
+            return not rest.endswith("\n")
+        end = os.fstat(self._file.fileno()).st_size
+        return end > 0 and os.pread(self._file.fileno(), 1, end - 1) != b"\n"
 
     def _append(self, text: str) -> None:
         if not text:

@@ -9,12 +9,14 @@ from functools import partial
 
 import trio
 
-from pifopfs.server.engines import Engine, Exit, Job, Launch
+from pifopfs.server.engines import Engine, Job
 from pifopfs.server.function_file import ServedFunction
+from pifopfs.server.launch import Launch
 from pifopfs.server.limits import Limits
 from pifopfs.server.logs import LogWriter
 from pifopfs.server.occupancy import Occupancy
 from pifopfs.server.store import Record, Store, now
+from pifopfs.server.supervision import LOOKS, Asked, Supervision
 from pifopfs.server.workspace import prepare, produced
 from pifopfs.wire import EndReason, ExecutionId, FileSpec, Status
 
@@ -38,11 +40,15 @@ class Outcome:
     note: str = ""
     output: tuple[FileSpec, ...] = ()
     """What was produced."""
+    stopped: bool = False
+    """Somebody asked for the end."""
 
 
 CUT_OFF = Outcome(EndReason.SYSTEM_ERROR, note="the run was cut off: the server ended")
 LOST = Outcome(EndReason.SYSTEM_ERROR, note="the run was lost: the server failed; see its log")
-NEVER_LAUNCHED = Outcome(EndReason.NORMAL, note="it was stopped before its program was launched")
+NEVER_LAUNCHED = Outcome(
+    EndReason.NORMAL, note="it was stopped before its program was launched", stopped=True
+)
 
 
 class _NotWanted(Exception):
@@ -54,15 +60,13 @@ class _Run:
     record: Record
     limits: Limits
     job: Job | None = None
-    asked_to_end: trio.Event = field(default_factory=trio.Event)
-    asked_to_die: trio.Event = field(default_factory=trio.Event)
-    """Set with `asked_to_end`, or later: there is no more grace."""
+    asked: Asked = field(default_factory=Asked)
     done: trio.Event = field(default_factory=trio.Event)
 
     def still_wanted(self) -> None:
         """For a thread that prepares it: raises where there is no point in going on."""
         trio.from_thread.check_cancelled()
-        if self.asked_to_end.is_set():
+        if self.asked.end.is_set():
             raise _NotWanted
 
 
@@ -78,6 +82,7 @@ class Runs:
         self._occupancy = occupancy
         self._running: dict[ExecutionId, _Run] = {}
         self._copies = trio.CapacityLimiter(COPIES)
+        self._looks = trio.CapacityLimiter(LOOKS)
 
     def take_up(self) -> None:
         """End what a server that died left running: it was cut off. Raises sqlite3.Error."""
@@ -85,7 +90,8 @@ class Runs:
             if record.status is Status.RUNNING:
                 if record.trace is not None:
                     self._clear_up(record.trace)
-                self._record_end(record, CUT_OFF, stopped=False)
+                self._record_end(record, CUT_OFF)
+        self._engine.sweep()
 
     def start(self, record: Record, function: ServedFunction, limits: Limits) -> Record:
         """Begin a run; from now on the execution is running. Raises sqlite3.Error."""
@@ -102,8 +108,8 @@ class Runs:
         run = self._running.get(execution)
         if run is not None:
             if at_once:
-                run.asked_to_die.set()
-            run.asked_to_end.set()
+                run.asked.die.set()
+            run.asked.end.set()
             await run.done.wait()
 
     async def end_all(self) -> None:
@@ -127,23 +133,18 @@ class Runs:
                 if outcome in (CUT_OFF, LOST) and run.job is not None:
                     await _kill(run.job)
             finally:
-                self._record_end(run.record, outcome, stopped=run.asked_to_end.is_set())
+                self._record_end(run.record, outcome)
                 del self._running[run.record.id]
                 run.done.set()
 
     async def _execute(self, run: _Run, function: ServedFunction) -> Outcome:
         folder = self._store.folder(run.record.id)
         try:
-            copy = partial(prepare, function, folder, run.still_wanted)
+            copy = partial(prepare, function, folder, run.still_wanted, self._engine.user)
             await trio.to_thread.run_sync(copy, limiter=self._copies)
-            if run.asked_to_end.is_set():
-                return NEVER_LAUNCHED
-            with LogWriter(folder / "log") as output:
-                launch = Launch(function.command, folder / "work", folder / "tmp", run.limits)
-                run.job = await self._engine.launch(launch, output.write)
-                run.record = self._store.change(run.record, trace=run.job.trace)
-                run.job.release()
-                ended = await self._until_the_end(run, run.job)
+            with LogWriter(folder / "log", run.limits.log) as output:
+                launched = await self._launch(run, function, output)
+                ended, verdict = await launched.until_the_end()
         except _NotWanted:
             return NEVER_LAUNCHED
         except (OSError, sqlite3.Error) as error:
@@ -151,14 +152,29 @@ class Runs:
             if run.job is not None:
                 await _kill(run.job)
             return Outcome(EndReason.SYSTEM_ERROR, note=f"the program cannot be launched: {error}")
-        return Outcome(EndReason.NORMAL, ended.code, output=await self._produced(run, function))
+        return Outcome(
+            verdict.end_reason,
+            ended.code,
+            verdict.note,
+            await self._produced(run, function),
+            verdict.stopped,
+        )
 
-    async def _until_the_end(self, run: _Run, job: Job) -> Exit:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_end_when_asked, run, job)
-            ended = await job.wait()
-            nursery.cancel_scope.cancel()
-        return ended
+    async def _launch(self, run: _Run, function: ServedFunction, output: LogWriter) -> Supervision:
+        """Its program begins when all that ends it is in place. Raises _NotWanted, OSError."""
+        folder = self._store.folder(run.record.id)
+        launch = Launch(
+            function.command, folder / "work", folder / "tmp", run.limits, function.sandbox
+        )
+        if run.asked.end.is_set():
+            raise _NotWanted
+        run.job = await self._engine.launch(launch, output.write)
+        if run.asked.end.is_set():
+            await run.job.kill()
+            raise _NotWanted
+        run.record = self._store.change(run.record, trace=run.job.trace)
+        await run.job.release()
+        return Supervision(run.job, run.limits, launch.work, run.asked, self._looks)
 
     async def _produced(self, run: _Run, function: ServedFunction) -> tuple[FileSpec, ...]:
         """What was produced; a failure of the server's own, such as too many open files, may pass.
@@ -170,7 +186,7 @@ class Runs:
             try:
                 return produced(function.output, folder)
             except OSError as error:
-                if run.asked_to_die.is_set():  # nobody will ask for them
+                if run.asked.die.is_set():  # nobody will ask for them
                     return ()
                 if trio.current_time() > patience:
                     raise
@@ -185,7 +201,7 @@ class Runs:
         except (OSError, ValueError):
             log.exception("what was launched as %s cannot be ended", trace)
 
-    def _record_end(self, record: Record, outcome: Outcome, *, stopped: bool) -> None:
+    def _record_end(self, record: Record, outcome: Outcome) -> None:
         """Recorded it is in any case: where the disk does not take it, first in memory."""
         try:
             if outcome.note:
@@ -198,7 +214,7 @@ class Runs:
             status=Status.ENDED,
             end_reason=outcome.end_reason.value,
             exit_code=outcome.exit_code,
-            stopped=stopped,
+            stopped=outcome.stopped,
             end_date=now(),
             output=outcome.output,
             trace=None,
@@ -212,14 +228,3 @@ async def _kill(job: Job) -> None:
             await job.kill()
         except OSError:
             log.exception("a program cannot be killed")
-
-
-async def _end_when_asked(run: _Run, job: Job) -> None:
-    await run.asked_to_end.wait()
-    if run.asked_to_die.is_set():
-        await job.kill()
-        return
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(job.stop)
-        await run.asked_to_die.wait()
-        await job.kill()

@@ -20,10 +20,11 @@ from pathlib import Path
 import trio
 
 from pifopfs.errors import ServerNotStarted, StateLocked
-from pifopfs.machine import private_folder, try_lock
+from pifopfs.machine import private_folder, short_key, try_lock
 from pifopfs.server.catalog import Catalog
-from pifopfs.server.engines.local import LocalEngine
 from pifopfs.server.executions import Executions, Settings
+from pifopfs.server.isolation import open_engine
+from pifopfs.server.memory.choosing import choose
 from pifopfs.server.occupancy import Occupancy
 from pifopfs.server.removal import remove
 from pifopfs.server.runs import Runs
@@ -42,6 +43,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Server:
     """A store that is taken up, with what runs on it."""
 
+    store: Store
     executions: Executions
     runs: Runs
     occupancy: Occupancy
@@ -49,17 +51,33 @@ class Server:
 
 @asynccontextmanager
 async def open_server(
-    catalog: Catalog, folder: Path, settings: Settings, descriptors: int | None = None
+    catalog: Catalog,
+    folder: Path,
+    settings: Settings,
+    *,
+    isolation: str,
+    run_as: str | None = None,
+    descriptors: int | None = None,
 ) -> AsyncIterator[Server]:
     """Take up the store in `folder`; what runs at the end of the block is cut off.
 
-    `descriptors` is how many open files a program may have; None: as many as this process.
-    Raises StateLocked where another server uses the store, ServerNotStarted where it is unusable.
+    `isolation` and `run_as` are those of `open_engine`. `descriptors` is how many open files a
+    program without a sandbox may have; None: as many as this process. Raises StateLocked where
+    another server uses the store, ServerNotStarted where it or the sandbox is unusable,
+    OptionInvalid.
     """
     if descriptors is None:
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    engine = LocalEngine(settings.stop_grace, descriptors)
     with closing(_lock(private_folder(folder))), closing(_store(folder)) as store:
+        owner = _owner(folder)
+        engine = await open_engine(
+            isolation,
+            await choose(owner),
+            owner=owner,
+            run_as=run_as,
+            stop_grace=settings.stop_grace,
+            descriptors=descriptors,
+        )
         async with trio.open_nursery() as nursery:
             occupancy = Occupancy()
             runs = Runs(store, engine, nursery, occupancy)
@@ -68,7 +86,7 @@ async def open_server(
             nursery.start_soon(_remove, strays)
             nursery.start_soon(_discard_stale, executions)
             nursery.start_soon(_pay, store)
-            yield Server(executions, runs, occupancy)
+            yield Server(store, executions, runs, occupancy)
             nursery.cancel_scope.cancel()
 
 
@@ -101,6 +119,11 @@ def holder(folder: Path) -> int | None:
         return None
     text = path.read_text().strip()
     return int(text) if text.isdecimal() else 0
+
+
+def _owner(folder: Path) -> str:
+    """By which the programs of this store are known."""
+    return short_key(os.fsencode(folder.resolve()))
 
 
 class _Lock:

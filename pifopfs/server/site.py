@@ -16,6 +16,7 @@ from pifopfs.machine import raise_descriptor_limit, runtime_folder, short_key
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
 from pifopfs.server.http import listen
+from pifopfs.server.isolation import BUBBLEWRAP
 from pifopfs.server.routes import make_app
 from pifopfs.server.serving import open_server, told_by_signals
 
@@ -71,7 +72,9 @@ async def serve_root(site: Site, *, ready: Callable[[list[str]], None]) -> None:
     descriptors = raise_descriptor_limit()
     async with (
         told_by_signals() as told,
-        open_server(catalog, site.state, Settings(), descriptors) as server,
+        open_server(
+            catalog, site.state, Settings(), isolation=BUBBLEWRAP, descriptors=descriptors
+        ) as server,
         trio.open_nursery() as nursery,
     ):
         await nursery.start(listen, make_app(server.executions), site.socket, told.wait)

@@ -10,10 +10,12 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pifopfs.server.copying import copy_folder
 from pifopfs.server.function_file import ServedFunction
+from pifopfs.server.sandbox.stepdown import User
 from pifopfs.wire import FileSpec
 
 NOT_PRODUCED = {
@@ -27,19 +29,40 @@ NOT_PRODUCED = {
 """How opening fails where a program has left no regular file. Other failures are the server's."""
 
 
-def prepare(function: ServedFunction, folder: Path, still_wanted: Callable[[], None]) -> None:
-    """Make `work` and `tmp` in an execution's folder; see `copy_folder`. Raises OSError."""
+def prepare(
+    function: ServedFunction, folder: Path, still_wanted: Callable[[], None], user: User | None
+) -> None:
+    """Make `work` and `tmp` in an execution's folder, for `user`; see `copy_folder`.
+
+    Raises OSError.
+    """
     work = folder / "work"
-    copy_folder(function.folder, work, folder.parent, still_wanted)
+    own = partial(give, user)
+    copy_folder(function.folder, work, folder.parent, still_wanted, own)
     (folder / "tmp").mkdir()
     for spec in function.output:  # a stale one must not be taken for a result
         _place(work, spec).unlink(missing_ok=True)
     for spec in function.input:
         uploaded, target = folder / "inputs" / spec.id, _place(work, spec)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folders(target.parent, own)
         if uploaded.exists():
             target.unlink(missing_ok=True)
             uploaded.replace(target)
+            own(target)
+
+
+def give(user: User | None, path: Path) -> None:
+    """Make it a user's; None is this process's own. Raises OSError."""
+    if user is not None:
+        os.chown(path, user.uid, user.gid, follow_symlinks=False)
+
+
+def _make_folders(path: Path, own: Callable[[Path], None]) -> None:
+    """As mkdir -p."""
+    if not path.is_dir():
+        _make_folders(path.parent, own)
+        path.mkdir()
+        own(path)
 
 
 def _place(work: Path, spec: FileSpec) -> Path:

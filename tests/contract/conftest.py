@@ -14,6 +14,7 @@ from pifopfs.api import Deadlines, FunctionClient
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
 from pifopfs.server.http import listen
+from pifopfs.server.isolation import BUBBLEWRAP, NONE
 from pifopfs.server.limits import Limits
 from pifopfs.server.routes import make_app
 from pifopfs.server.serving import Server, open_server
@@ -28,6 +29,7 @@ class Site:
 
     root: Path
     nursery: trio.Nursery
+    isolation: str = BUBBLEWRAP
     server: Server | None = None
     _end: trio.Event | None = None
     _over: trio.Event | None = None
@@ -68,7 +70,9 @@ class Site:
         self._end, self._over = trio.Event(), trio.Event()
         try:
             async with (
-                open_server(Root(self.root / "fns"), self.state, SETTINGS) as server,
+                open_server(
+                    Root(self.root / "fns"), self.state, SETTINGS, isolation=self.isolation
+                ) as server,
                 trio.open_nursery() as nursery,
             ):
                 await nursery.start(
@@ -87,9 +91,15 @@ async def eventually(condition: Callable[[], Awaitable[object]], deadline: float
 
 
 @pytest.fixture
-async def site(root: Path, nursery: trio.Nursery) -> AsyncIterator[Site]:
-    """A server with the function joe/fn, whose program copies its input."""
-    site = Site(root, nursery)
+async def site(
+    root: Path, nursery: trio.Nursery, request: pytest.FixtureRequest
+) -> AsyncIterator[Site]:
+    """A server with the function joe/fn, whose program copies its input.
+
+    A test whose programs must reach this machine is marked `unconfined`.
+    """
+    unconfined = request.node.get_closest_marker("unconfined") is not None
+    site = Site(root, nursery, NONE if unconfined else BUBBLEWRAP)
     site.function("fn", "echo running; cat a.txt > r.txt; echo done")
     await site.up()
     yield site

@@ -106,6 +106,7 @@ async def test_the_log_from_an_offset_on(site: Site) -> None:
         assert (await client.log(execution, 10_000)).content == b""
 
 
+@pytest.mark.unconfined
 async def test_stop_ends_a_running_program_and_all_it_started(site: Site, root: Path) -> None:
     site.function("slow", f"echo $$ > {root}/pid; echo up; sleep 600 & sleep 600")
     async with site.client("slow") as client:
@@ -312,8 +313,9 @@ async def test_ended_executions_survive_a_restart_and_a_running_one_was_cut_off(
 async def test_a_store_has_one_server(site: Site) -> None:
     from pifopfs.server.catalog import Root
     from pifopfs.server.executions import Settings
+    from pifopfs.server.isolation import NONE
     from pifopfs.server.serving import open_server
 
     with pytest.raises(errors.StateLocked, match="another server"):
-        async with open_server(Root(site.root), site.state, Settings()):
+        async with open_server(Root(site.root), site.state, Settings(), isolation=NONE):
             pass

@@ -31,6 +31,7 @@ def until_there(path: Path) -> str:
 # ── A full disk ───────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.unconfined
 async def test_a_run_that_ends_on_a_full_disk_is_told_and_recorded_later(
     site: Site, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +174,7 @@ async def test_an_output_that_is_cut_while_it_is_sent_is_one_line_in_the_log(
 # ── Logs ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.unconfined
 async def test_stdout_tells_nothing_twice_when_the_run_ends(
     site: Site, http: httpx.AsyncClient
 ) -> None:
@@ -220,6 +222,7 @@ async def test_no_answer_has_the_log_when_it_is_not_wanted(http: httpx.AsyncClie
         assert "log" not in answer.json()
 
 
+@pytest.mark.unconfined
 async def test_an_execution_whose_program_removed_its_log_is_answered(
     site: Site, http: httpx.AsyncClient
 ) -> None:
@@ -305,7 +308,7 @@ async def test_an_upload_under_way_keeps_its_execution(site: Site, http: httpx.A
 # ── Ending what runs ──────────────────────────────────────────────────────────────────────────
 
 
-def copied_for_ever(_: object, folder: Path, still_wanted: Callable[[], None]) -> None:
+def copied_for_ever(_: object, folder: Path, still_wanted: Callable[[], None], __: object) -> None:
     (folder / "copying").touch()
     while True:
         still_wanted()
@@ -346,7 +349,7 @@ async def test_a_delete_during_the_grace_of_a_stop_kills_at_once(
     await begin_run(http, execution)
     async with site.http() as other, trio.open_nursery() as nursery:
         nursery.start_soon(other.post, f"{execution}/stop")
-        asked = site.server.runs._running[execution.rpartition("/")[2]].asked_to_end  # type: ignore[index]
+        asked = site.server.runs._running[execution.rpartition("/")[2]].asked.end  # type: ignore[index]
         with trio.fail_after(8):
             await asked.wait()
             assert (await http.delete(execution)).json()["stopped"] is True

@@ -14,6 +14,7 @@ from pifopfs.server.catalog import OneFolder
 from pifopfs.server.embedded.place import Place, point
 from pifopfs.server.executions import Settings
 from pifopfs.server.http import listen
+from pifopfs.server.isolation import BUBBLEWRAP
 from pifopfs.server.routes import make_app
 from pifopfs.server.serving import Server, open_server, told_by_signals
 from pifopfs.server.sockets import accept
@@ -36,7 +37,13 @@ async def serve_folder(folder: Path, *, linger: float, ready: Callable[[], None]
     place, descriptors = Place.of(folder), raise_descriptor_limit()
     async with (
         told_by_signals() as told,
-        open_server(OneFolder(folder), place.store, SETTINGS, descriptors) as server,
+        open_server(
+            OneFolder(folder),
+            place.store,
+            SETTINGS,
+            isolation=BUBBLEWRAP,
+            descriptors=descriptors,
+        ) as server,
         trio.open_nursery() as nursery,
     ):
         leases, over = _Leases(server), trio.Event()

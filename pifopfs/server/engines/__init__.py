@@ -3,34 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from pifopfs.server.limits import NONE, Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What to run."""
-
-    command: tuple[str, ...]
-    work: Path
-    """The working directory: the run's own copy of the function's folder."""
-    temporary: Path
-    """A folder for temporary files."""
-    limits: Limits = NONE
-    """Of these, an engine enforces memory and processes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How a program ended."""
-
-    code: int
-    """128 + N for signal N."""
-    out_of_memory: bool = False
-    """It was killed because of its memory limit."""
+from pifopfs.server.launch import Exit, Launch
+from pifopfs.server.sandbox.stepdown import User
 
 
 class Job(Protocol):
@@ -39,11 +15,11 @@ class Job(Protocol):
     trace: str
     """By which `Engine.clear_up` finds it after this server has died."""
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Let it begin: its trace is recorded."""
 
     async def wait(self) -> Exit:
-        """Pass its output on until it has ended.
+        """Pass its output on until it has ended, with all it has started.
 
         To be called once, right after the launch.
         """
@@ -58,6 +34,11 @@ class Job(Protocol):
 class Engine(Protocol):
     """Launches programs."""
 
+    isolation: str
+    """What keeps programs apart, for the API and the log: `bubblewrap`, or `none`."""
+    user: User | None
+    """Whom the files of a run must belong to; None for this process's own user."""
+
     async def launch(self, launch: Launch, output: Callable[[bytes], None]) -> Job:
         """Start a program, which waits to be released; `output` gets what it prints.
 
@@ -66,3 +47,6 @@ class Engine(Protocol):
 
     def clear_up(self, trace: str) -> None:
         """End what a server that has died left running. Raises ValueError, OSError."""
+
+    def sweep(self) -> None:
+        """End what it left of its launches otherwise, before anything is launched."""

@@ -1,140 +1,223 @@
-"""Programs as process groups on this machine, without a sandbox.
-
-A program that leaves its process group escapes `stop`. Until it is released, a shell waits in its
-place: should the server die before that, the shell reads the end of its input and ends.
-"""
+"""Programs on this machine, each apart from the others as the isolation has it."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import shutil
-import signal
+import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 
 import trio
 
-from pifopfs.server.engines import Exit, Launch
-from pifopfs.server.engines.processes import Trace, kill_session
+from pifopfs.server.engines.child import Child
+from pifopfs.server.engines.gate import Gate
+from pifopfs.server.engines.output import Output
+from pifopfs.server.launch import Exit, Launch
+from pifopfs.server.memory import Confinement, MemoryGuard
+from pifopfs.server.processes import Trace, kill_session, marked
+from pifopfs.server.sandbox.body import Body, kill_tree
+from pifopfs.server.sandbox.isolation import MISSING, READY, Command, Isolation
 
-PIECE = 1 << 16
-
-WAITING = 'read -r go || exit; ulimit -S -n {descriptors}; exec "$@" </dev/null'
-"""What the shell does. POSIX has it read no further than the line's end."""
+SET_UP_TIME = 60.0
+"""Seconds that the set-up of a program may take, on a machine that is busy."""
+DRAIN_TIME = 2.0
+"""Seconds in which what was printed must have come, once its program has ended."""
+MOST_SAID = 1000
+SWEEPS = 20
+"""Looks for processes that were started while others were killed."""
 
 
 class LocalEngine:
-    """Runs each program in a process group of its own."""
+    """Runs programs in an isolation, under a memory guard."""
 
-    def __init__(self, stop_grace: float, descriptors: int) -> None:
-        """`stop_grace`: seconds between SIGTERM and SIGKILL. `descriptors`: how many open files
-        a program may have before it asks for more.
+    def __init__(
+        self, isolation: Isolation, guard: MemoryGuard, mark: str, stop_grace: float
+    ) -> None:
+        """`mark`: the word in the command lines of the isolation. `stop_grace`: seconds between
+        SIGTERM and SIGKILL.
         """
+        self._isolation = isolation
+        self._guard = guard
+        self._mark = mark
         self._stop_grace = stop_grace
-        self._waiting = WAITING.format(descriptors=descriptors)
+        self.isolation = isolation.name
+        self.user = isolation.user
 
     async def launch(self, launch: Launch, output: Callable[[bytes], None]) -> LocalJob:
-        _check_program(launch)
-        gate, opening = os.pipe()
-        reading, writing = os.pipe()
+        memory = launch.limits.memory
+        confinement = None
+        if memory is not None:
+            confinement = self._guard.confine(secrets.token_hex(8), memory)
+        starting = None
         try:
-            process = await trio.lowlevel.open_process(
-                ["/bin/sh", "-c", self._waiting, "pifopfs", *launch.command],
-                stdin=gate,
-                stdout=writing,
-                stderr=writing,
-                cwd=launch.work,
-                env=_environment(launch),
-                start_new_session=True,
-            )
+            starting = _Starting(self._isolation, launch, confinement.join if confinement else ())
+            body = await starting.body()
         except BaseException:
-            os.close(reading)
-            os.close(opening)
+            with trio.CancelScope(shield=True):
+                if starting is not None:
+                    await starting.give_up()
+                if confinement is not None:
+                    await confinement.close()
             raise
-        finally:
-            os.close(writing)
-            os.close(gate)
-        return LocalJob(process, opening, reading, output, self._stop_grace)
+        return LocalJob(starting, body, confinement, output, self._stop_grace)
 
     def clear_up(self, trace: str) -> None:
-        kill_session(Trace.parse(trace))
+        found = Trace.parse(trace)
+        if found.there:
+            kill_tree(found.pid)
+        kill_session(found)
+
+    def sweep(self) -> None:
+        """Bubblewrap that dies at a wrong moment leaves its child, which waits for it for ever."""
+        for _ in range(SWEEPS):
+            left = marked(self._mark)
+            if not left:
+                break
+            for pid in left:
+                kill_tree(pid)
+        self._guard.clear_up()
 
 
-def _check_program(launch: Launch) -> None:
-    """Raises OSError where there is no such program: the shell could only say so in the log."""
-    program = launch.command[0]
-    path = os.path.join(launch.work, program) if "/" in program else program  # noqa: PTH118  # ./
-    if shutil.which(path, path=_environment(launch)["PATH"]) is None:
-        code = errno.EACCES if "/" in program and os.path.exists(path) else errno.ENOENT  # noqa: PTH110
-        raise OSError(code, os.strerror(code), program)
+class _Starting:
+    """A process that has been started, and waits at its gate, or will."""
 
+    def __init__(self, isolation: Isolation, launch: Launch, groups: tuple[Path, ...]) -> None:
+        self._isolation = isolation
+        self._launch = launch
+        with ExitStack() as cleanup:
+            self.gate = Gate()
+            cleanup.callback(self.gate.close)
+            self.output = Output(terminal=launch.sandbox.terminal)
+            cleanup.callback(self.output.close)
+            command = isolation.command(launch, groups)
+            self.reports = command.reports
+            cleanup.callback(self.close_reports)
+            self.child = self._started(command)
+            cleanup.pop_all()
 
-def _environment(launch: Launch) -> dict[str, str]:
-    """Nothing of the server's own but the search path; output is not held back."""
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(launch.work),
-        "TMPDIR": str(launch.temporary),
-        "LANG": "C.UTF-8",
-        "PYTHONUNBUFFERED": "1",
-    }
+    def _started(self, command: Command) -> Child:
+        try:
+            return Child(command, self.gate.hand_over(), self.output.hand_over())
+        finally:
+            command.close_descriptors()
+            self.gate.handed_over()
+            self.output.handed_over()
+
+    async def body(self) -> Body:
+        """Its processes, once it waits at the gate. Raises OSError."""
+        with trio.move_on_after(SET_UP_TIME):
+            answer = await self.gate.answer()
+            if answer == READY:
+                return await self._isolation.body(self.child.pid, self.reports, self._launch)
+            program = self._launch.command[0]
+            if answer == MISSING:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+            said = await self._said()
+            raise OSError(errno.EIO, f"{self._isolation.name} failed: {said}")
+        raise OSError(errno.ETIMEDOUT, f"{self._isolation.name} took over {SET_UP_TIME:g} s")
+
+    async def _said(self) -> str:
+        """What was printed in place of a start."""
+        pieces: list[bytes] = []
+        with trio.move_on_after(DRAIN_TIME):
+            await self.output.read(pieces.append)
+        text = b"".join(pieces).decode("utf-8", "replace").strip()
+        return text[-MOST_SAID:] or "it said nothing"
+
+    async def give_up(self) -> None:
+        """End it in any case; nothing stays."""
+        self.gate.close()
+        if not self.child.over:
+            kill_tree(self.child.pid)
+            await self.child.wait()
+        self.output.close()
+        self.close_reports()
+
+    def close_reports(self) -> None:
+        if self.reports is not None:
+            os.close(self.reports)
+            self.reports = None
 
 
 class LocalJob:
-    """A process group, and the pipe that it prints to."""
+    """A program that was started, with all that it starts."""
 
     def __init__(
         self,
-        process: trio.Process,
-        opening: int,
-        reading: int,
+        starting: _Starting,
+        body: Body,
+        confinement: Confinement | None,
         output: Callable[[bytes], None],
         stop_grace: float,
     ) -> None:
-        self._process = process
-        self._opening: int | None = opening
-        self._pipe = trio.lowlevel.FdStream(reading)
+        self._starting = starting
+        self._child = starting.child
+        self._body = body
+        self._confinement = confinement
         self._output = output
         self._stop_grace = stop_grace
-        self.trace = str(Trace.of(process.pid))
+        self._waited_for = False
+        self.trace = str(Trace.of(self._child.pid))
 
-    def release(self) -> None:
-        if self._opening is not None:
-            with contextlib.suppress(BrokenPipeError):  # it was killed meanwhile
-                os.write(self._opening, b"go\n")
-        self._close_gate()
-
-    def _close_gate(self) -> None:
-        if self._opening is not None:
-            os.close(self._opening)
-            self._opening = None
+    async def release(self) -> None:
+        await self._starting.gate.open()
 
     async def wait(self) -> Exit:
-        async with self._pipe, trio.open_nursery() as nursery:
-            nursery.start_soon(self._pass_on)
-            code = await self._process.wait()
-            _kill_group(self._process.pid, signal.SIGKILL)  # what it left in the background
-            nursery.cancel_scope.deadline = trio.current_time() + self._stop_grace
-        return Exit(code if code >= 0 else 128 - code)
+        self._waited_for = True
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._starting.output.read, self._output)
+                code = await self._until_the_end()
+                nursery.cancel_scope.deadline = trio.current_time() + DRAIN_TIME
+            return Exit(code, self._out_of_memory())
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._close()
 
-    async def _pass_on(self) -> None:
-        """Until the pipe's end: when the last process that holds it has gone."""
-        while piece := await self._pipe.receive_some(PIECE):
-            self._output(piece)
+    async def _until_the_end(self) -> int:
+        async with trio.open_nursery() as nursery:
+            if self._confinement is not None:
+                nursery.start_soon(self._kill_when_exceeded, self._confinement)
+            code = await self._child.wait()
+            nursery.cancel_scope.cancel()
+        await self._body.gone()
+        return code
+
+    async def _kill_when_exceeded(self, confinement: Confinement) -> None:
+        await confinement.until_exceeded(self._body)
+        self._kill()
+
+    def _out_of_memory(self) -> bool:
+        return self._confinement is not None and self._confinement.exceeded()
+
+    async def _close(self) -> None:
+        self._kill()
+        await self._child.wait()
+        await self._starting.give_up()
+        if self._confinement is not None:
+            await self._confinement.close()
 
     async def stop(self) -> None:
-        _kill_group(self._process.pid, signal.SIGTERM)
+        if not self._child.over:
+            self._body.terminate()
         with trio.move_on_after(self._stop_grace):
-            await self._process.wait()
+            await self._child.wait()
         await self.kill()
 
     async def kill(self) -> None:
-        self._close_gate()
-        _kill_group(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        self._starting.gate.close()
+        self._kill()
+        await self._child.wait()
+        if not self._waited_for:
+            await self._close()
 
-
-def _kill_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
+    def _kill(self) -> None:
+        """While its number is its own."""
+        if not self._child.over:
+            self._body.kill()
+            if self._confinement is not None:
+                with contextlib.suppress(OSError):  # the other way was enough
+                    self._confinement.kill()

@@ -2,90 +2,330 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import re
+import secrets
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import trio
 
-from pifopfs.machine import start_time
-from pifopfs.server.engines import Launch
-from pifopfs.server.engines.local import LocalEngine
-from pifopfs.server.engines.processes import Trace, kill_session, look
+from pifopfs.machine import look, processes, start_time
+from pifopfs.server.engines.local import LocalEngine, LocalJob
+from pifopfs.server.isolation import KINDS, open_engine
+from pifopfs.server.launch import Launch
+from pifopfs.server.memory.polling import Polling
+from pifopfs.server.processes import Trace, kill_session
+from pifopfs.server.sandbox.settings import SandboxSettings
+from pifopfs.server.workspace import give
 from tests.fakeservice import until
 
 
-def launch_of(folder: Path, *command: str) -> Launch:
-    return Launch(command, folder, folder)
+@dataclass(frozen=True)
+class Place:
+    """An engine, and a folder for a run of its."""
+
+    engine: LocalEngine
+    work: Path
+    temporary: Path
+    owner: str = ""
+
+    def launch_of(self, *command: str, **more: object) -> Launch:
+        return Launch(command, self.work, self.temporary, **more)  # type: ignore[arg-type]
+
+    async def launch(self, *command: str, **more: object) -> tuple[LocalJob, list[bytes]]:
+        said: list[bytes] = []
+        return await self.engine.launch(self.launch_of(*command, **more), said.append), said
+
+    async def run(self, *command: str, **more: object) -> tuple[int, str]:
+        """The exit code of a program, and what it prints."""
+        with trio.fail_after(20):
+            job, said = await self.launch(*command, **more)
+            await job.release()
+            return (await job.wait()).code, b"".join(said).decode()
 
 
-async def test_a_program_waits_to_be_released_and_reads_nothing(tmp_path: Path) -> None:
-    said: list[bytes] = []
-    engine = LocalEngine(1, 123)
-    job = await engine.launch(
-        launch_of(tmp_path, "sh", "-c", "ulimit -Sn; cat; echo $#,$1", "x", "a b"), said.append
-    )
+@pytest.fixture(params=KINDS)
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return await make_place(tmp_path, request.param)
+
+
+async def make_place(folder: Path, kind: str) -> Place:
+    owner = marker()
+    engine = await open_engine(kind, Polling(), owner=owner, stop_grace=1)
+    place = Place(engine, folder / "work", folder / "tmp", owner)
+    place.work.mkdir()
+    place.temporary.mkdir()
+    give(engine.user, place.work)
+    return place
+
+
+def put(place: Place, name: str, content: str, mode: int = 0o700) -> None:
+    """A file of the run's own."""
+    (place.work / name).write_text(content)
+    (place.work / name).chmod(mode)
+    give(place.engine.user, place.work / name)
+
+
+def alive(marker: str) -> list[int]:
+    """The processes that have a word in their command line."""
+    found = []
+    for process in processes():
+        with contextlib.suppress(OSError):
+            line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+            if marker.encode() in line and not process.dead:
+                found.append(process.pid)
+    return found
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def marker() -> str:
+    """A number of seconds to sleep for, which no other process has."""
+    return f"9{secrets.randbelow(10**8):08}"
+
+
+async def test_a_program_waits_to_be_released_and_reads_nothing(place: Place) -> None:
+    job, said = await place.launch("sh", "-c", "cat; echo $#,$1", "x", "a b")
     assert look(Trace.parse(job.trace).pid) is not None
-    job.release()
+    assert said == []
+    await job.release()
     with trio.fail_after(10):
         assert (await job.wait()).code == 0
-    assert b"".join(said) == b"123\n1,a b\n"
+    assert b"".join(said) == b"1,a b\n"
 
 
-async def test_a_program_that_is_killed_before_it_was_released_has_never_run(
-    tmp_path: Path,
-) -> None:
-    job = await LocalEngine(1, 123).launch(launch_of(tmp_path, "touch", "ran"), print)
+async def test_a_program_that_is_killed_before_it_was_released_has_never_run(place: Place) -> None:
+    job, _ = await place.launch("touch", "ran")
     with trio.fail_after(10):
         await job.kill()
-    assert not (tmp_path / "ran").exists()
+    assert not (place.work / "ran").exists()
 
 
-@pytest.mark.parametrize("program", ["/no/such", "no-such-program", "./no", "./unexecutable"])
-async def test_a_program_that_is_not_there_is_not_launched(tmp_path: Path, program: str) -> None:
-    (tmp_path / "unexecutable").touch(0o600)
-    with pytest.raises(OSError, match=r"No such file|Permission"):
-        await LocalEngine(1, 123).launch(launch_of(tmp_path, program), print)
+@pytest.mark.parametrize("program", ["/no/such", "no-such-program", "./no", "./unexecutable", "."])
+async def test_a_program_that_is_not_there_is_not_launched(place: Place, program: str) -> None:
+    put(place, "unexecutable", "", 0o600)
+    descriptors = open_files()
+    with pytest.raises(FileNotFoundError, match=re.escape(program)):
+        await place.launch(program)
+    assert open_files() == descriptors
 
 
-async def test_a_program_in_the_runs_own_folder(tmp_path: Path) -> None:
-    (tmp_path / "run").write_text("#!/bin/sh\nexit 5\n")
-    (tmp_path / "run").chmod(0o700)
-    job = await LocalEngine(1, 123).launch(launch_of(tmp_path, "./run"), print)
-    job.release()
+async def test_a_program_in_the_runs_own_folder(place: Place) -> None:
+    put(place, "run", "#!/bin/sh\nexit 5\n")
+    assert await place.run("./run") == (5, "")
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("kill $$", 143)])
+async def test_the_exit_code(place: Place, script: str, code: int) -> None:
+    assert (await place.run("bash", "-c", script))[0] == code
+
+
+async def test_what_a_program_leaves_in_the_background_ends_with_it(place: Place) -> None:
+    mark = marker()
+    assert (await place.run("sh", "-c", f"sleep {mark} & sleep {mark} & echo up"))[1] == "up\n"
+    assert alive(mark) == []
+
+
+async def test_a_program_is_asked_to_end_and_its_exit_code_is_told(place: Place) -> None:
+    script = "trap 'echo asked; exit 3' TERM; echo up; while :; do sleep 0.01; done"
+    job, said = await place.launch("sh", "-c", script)
+    await job.release()
     with trio.fail_after(10):
-        assert (await job.wait()).code == 5
+        async with trio.open_nursery() as nursery:
+
+            async def stop() -> None:
+                while not said:  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+                await job.stop()
+
+            nursery.start_soon(stop)
+            assert (await job.wait()).code == 3
+    assert b"".join(said).endswith(b"asked\n")
+
+
+STUBBORN = """trap '' TERM INT HUP
+setsid sh -c 'trap "" TERM INT HUP; sleep {0} & wait' &
+{1}
+echo up; while :; do sleep {0}; done"""
+
+
+@pytest.mark.parametrize("more", ["", "kill -STOP $$", "kill -STOP 1"])
+async def test_a_program_that_resists_ends_with_all_it_has_started(
+    sandboxed: Place, more: str
+) -> None:
+    mark = marker()
+    job, _ = await sandboxed.launch("sh", "-c", STUBBORN.format(mark, more))
+    await job.release()
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+
+            async def stop() -> None:
+                while len(alive(mark)) < 3:  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+                await job.stop()
+
+            nursery.start_soon(stop)
+            await job.wait()
+    assert alive(mark) == []
+
+
+@pytest.fixture
+async def sandboxed(tmp_path: Path) -> Place:
+    return await make_place(tmp_path, "bubblewrap")
+
+
+async def test_nothing_survives_a_kill_at_any_moment_of_the_start(place: Place) -> None:
+    """A third did where bubblewrap alone was killed."""
+    mark, descriptors = marker(), open_files()
+    for number in range(100):
+        with trio.move_on_after(random.uniform(0, 0.020)):
+            job, _ = await place.launch("sh", "-c", f"touch ran-{number}; sleep {mark}")
+            try:
+                await job.release()
+                await job.wait()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await job.kill()
+    assert alive(mark) == []
+    assert alive(str(place.work)) == []
+    assert open_files() == descriptors
 
 
 SERVER = """
-import os, sys, trio
+import os, random, sys, threading, time, trio
 from pathlib import Path
-from pifopfs.server.engines import Launch
-from pifopfs.server.engines.local import LocalEngine
-async def main():
-    folder = Path(sys.argv[1])
-    job = await LocalEngine(1, 100).launch(Launch(("touch", "ran"), folder, folder), print)
+from pifopfs.server.isolation import open_engine
+from pifopfs.server.launch import Launch
+async def main(kind, owner, work, temporary, mark, delay):
+    engine = await open_engine(kind, None, owner=owner)
+    threading.Thread(target=lambda: (time.sleep(float(delay)), os.kill(os.getpid(), 9))).start()
+    launch = Launch(("sh", "-c", f"touch ran; sleep {mark}"), Path(work), Path(temporary))
+    job = await engine.launch(launch, print)
     print(job.trace, flush=True)
-    os.kill(os.getpid(), 9)
-trio.run(main)
+    await job.release()
+    await job.wait()
+trio.run(main, *sys.argv[1:])
 """
+
+
+def kill_server(place: Place, kind: str, mark: str, delay: float) -> str:
+    """A server that is killed so long after it began to launch a program; the trace of that."""
+    owner = place.owner or marker()
+    command = [
+        sys.executable,
+        "-c",
+        SERVER,
+        kind,
+        owner,
+        place.work,
+        place.temporary,
+        mark,
+        str(delay),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    return result.stdout.strip()
+
+
+async def test_nothing_in_a_sandbox_survives_a_server_that_is_killed(sandboxed: Place) -> None:
+    """The moments of the launch among them. Then bubblewrap may be left, which waits for ever."""
+    mark = marker()
+    for _ in range(25):
+        kill_server(sandboxed, "bubblewrap", mark, random.uniform(0, 0.03))
+        until(lambda: not [pid for pid in alive(mark) if "bwrap" not in program(pid)], 5)
+        for _ in range(3):  # one that is just becoming another program is not seen
+            await trio.sleep(0.02)
+            sandboxed.engine.sweep()
+        until(lambda: not alive(mark), 5)
+    assert not alive(str(sandboxed.work))
+
+
+def program(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    return "bwrap"  # it has ended
 
 
 def test_regression_a_program_whose_trace_was_not_stored_dies_with_its_server(
     tmp_path: Path,
 ) -> None:
     """A server killed right after a launch left a program that nobody knew."""
-    result = subprocess.run(
-        [sys.executable, "-c", SERVER, tmp_path], capture_output=True, text=True, timeout=20
+    place, mark = Place(None, tmp_path, tmp_path / "tmp"), marker()  # type: ignore[arg-type]
+    place.temporary.mkdir()
+    for delay in (0, 0.001, 0.002):
+        kill_server(place, "none", mark, delay)
+    until(lambda: not [pid for pid in alive(mark) if not (tmp_path / "ran").exists()])
+
+
+async def test_what_a_killed_server_left_is_cleared_up(tmp_path: Path) -> None:
+    place, mark = await make_place(tmp_path, "none"), marker()
+    trace = kill_server(place, "none", mark, 0.5)
+    assert alive(mark)
+    place.engine.clear_up(trace)
+    until(lambda: not alive(mark))
+
+
+# ── What is printed ───────────────────────────────────────────────────────────────────────────
+
+C = """#include <stdio.h>
+#include <unistd.h>
+int main() { printf("first\\n"); sleep(60); return 0; }
+"""
+FORTRAN = """program p
+print *, "first"
+call sleep(60)
+end program
+"""
+LIVE = {
+    "python": ("", ["python3", "-c", "import time; print('first'); time.sleep(60)"], False),
+    "c": ("gcc -o program p.c", ["./program"], False),
+    "static c": ("gcc -static -o program p.c", ["./program"], True),
+    "fortran": ("gfortran -o program p.f90", ["./program"], False),
+}
+
+
+@pytest.mark.parametrize("language", LIVE)
+async def test_what_a_program_prints_comes_while_it_runs(place: Place, language: str) -> None:
+    build, command, terminal = LIVE[language]
+    put(place, "p.c", C)
+    put(place, "p.f90", FORTRAN)
+    if build:
+        if shutil.which(build.split()[0]) is None:
+            pytest.skip(f"{build.split()[0]} is not installed")
+        await trio.run_process(["sh", "-c", build], cwd=place.work)
+    job, said = await place.launch(*command, sandbox=SandboxSettings(terminal=terminal))
+    await job.release()
+    with trio.fail_after(15):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(job.wait)
+            while b"first" not in b"".join(said):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            await job.kill()
+    assert b"".join(said).strip() == b"first"
+
+
+async def test_a_terminal_keeps_newlines_as_they_are_and_ends(place: Place) -> None:
+    settings = SandboxSettings(terminal=True)
+    assert await place.run("sh", "-c", "[ -t 1 ] && echo a; echo b", sandbox=settings) == (
+        0,
+        "a\nb\n",
     )
-    assert result.returncode == -signal.SIGKILL
-    pid = Trace.parse(result.stdout.strip()).pid
-    until(lambda: start_time(pid) is None)
-    assert not (tmp_path / "ran").exists()
+
+
+async def test_endless_output_is_taken(place: Place) -> None:
+    code, said = await place.run("sh", "-c", "head -c 50000000 /dev/zero; exit 4")
+    assert (code, len(said)) == (4, 50_000_000)
 
 
 # ── Traces ────────────────────────────────────────────────────────────────────────────────────

@@ -38,7 +38,15 @@ def test_a_note_of_the_server_ends_a_character_that_was_cut(tmp_path: Path) -> N
         log.write(b"x\xc3")
         log.note("that was all")
         log.write(b"\xbcy")
-    assert read_log(path, 0)[1] == "x\ufffdpifopfs: that was all\n\ufffdy"
+    assert read_log(path, 0)[1] == "x\ufffd\npifopfs: that was all\n\ufffdy"
+
+
+def test_what_comes_after_the_limit_is_counted_and_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with LogWriter(path, 10) as log:
+        for _ in range(1000):
+            log.write(b"ab\ncd")
+    assert read_log(path, 0)[1] == "ab\ncdab\ncd\npifopfs: [log truncated: 4990 bytes dropped]\n"
 
 
 def test_an_offset_past_the_end_is_the_end(tmp_path: Path) -> None:

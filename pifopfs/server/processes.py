@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from pifopfs.machine import Process, look
+from pifopfs.machine import look, processes
 
 ROUNDS = 20
 """Looks for processes that were started while others were killed."""
@@ -37,6 +37,12 @@ class Trace:
         process = look(pid)
         return cls(boot_id(), pid, process.started if process else 0)
 
+    @property
+    def there(self) -> bool:
+        """Whether it still runs, or is a zombie."""
+        found = look(self.pid)
+        return self.boot == boot_id() and found is not None and found.started == self.started
+
 
 def boot_id() -> str:
     """Tells this boot of the machine from all others."""
@@ -55,7 +61,7 @@ def kill_session(trace: Trace) -> None:
     if leader is not None and leader.started != trace.started:
         return
     for _ in range(ROUNDS):
-        members = [process for process in _all() if process.session == trace.pid]
+        members = [process for process in processes() if process.session == trace.pid]
         if all(process.dead for process in members):
             return
         for process in members:
@@ -63,7 +69,12 @@ def kill_session(trace: Trace) -> None:
                 os.kill(process.pid, signal.SIGKILL)
 
 
-def _all() -> list[Process]:
-    names = [path.name for path in Path("/proc").iterdir()]
-    found = [look(int(name)) for name in names if name.isdecimal()]
-    return [process for process in found if process is not None]
+def marked(mark: str) -> list[int]:
+    """The processes whose command line has this word, save zombies: those have none."""
+    word = b"\0" + mark.encode() + b"\0"
+    found = []
+    for process in processes():
+        with contextlib.suppress(OSError):  # it has ended
+            if word in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+                found.append(process.pid)
+    return found

@@ -104,7 +104,7 @@ class Executions:
         """Raises WrongState, Unknown, CannotRunNow."""
         self._check(record, Action.START)
         function = self.function(record.author, record.function)
-        return self._runs.start(record, function, self._settings.limits)
+        return self._runs.start(record, function, self._settings.limits.tightened(function.limits))
 
     async def stop(self, record: Record) -> Record:
         """End a running execution; returns once it has ended. Raises WrongState."""

@@ -15,14 +15,18 @@ import trio
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from pifopfs.server.refusals import CannotRunNow, Refusal
+from pifopfs.server.keys import Key
+from pifopfs.server.refusals import CannotRunNow, KeyNeeded, Refusal
 from pifopfs.server.store import Record
 from pifopfs.wire import FileSpec, Status
 
 log = logging.getLogger(__name__)
 
 HEADERS = {"Cache-Control": "no-store"}
-RETRY_AFTER = "3"
+REFUSAL_HEADERS: dict[type[Refusal], dict[str, str]] = {
+    CannotRunNow: {"Retry-After": "3"},
+    KeyNeeded: {"WWW-Authenticate": "Bearer"},
+}
 PIECE = 256 << 10
 
 CONTENT_TYPES = {
@@ -45,8 +49,7 @@ def failure(code: int, message: str, headers: dict[str, str] | None = None) -> R
 
 def refused(refusal: Refusal) -> Response:
     """A refusal as an error."""
-    headers = {"Retry-After": RETRY_AFTER} if isinstance(refusal, CannotRunNow) else None
-    return failure(refusal.code, refusal.message, headers)
+    return failure(refusal.code, refusal.message, REFUSAL_HEADERS.get(type(refusal)))
 
 
 def execution_document(record: Record) -> dict[str, Any]:
@@ -66,6 +69,18 @@ def execution_document(record: Record) -> dict[str, Any]:
         document["stopped"] = record.stopped
         document["output"] = [spec.to_json() for spec in record.output or ()]
     return document
+
+
+def key_document(key: Key) -> dict[str, Any]:
+    """The API key object, without the key itself."""
+    limits = key.limits
+    return {
+        "name": key.name,
+        "max_memory": limits.max_memory,
+        "max_time": limits.max_time,
+        "max_executions": limits.max_executions,
+        "max_parallel_jobs": limits.max_executions,
+    }
 
 
 class OutputBody(Response):

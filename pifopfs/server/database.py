@@ -19,14 +19,17 @@ RESERVES = (512 * 1024, 256 * 1024, 128 * 1024, 64 * 1024)
 class Database:
     """One file. Every write is committed before the method returns. Raises sqlite3.Error."""
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, path: Path, steps: Sequence[str]) -> None:
+        """`steps`: the scripts that lead from an empty file to the present schema. A file gets
+        those that it has not seen yet; one of a later program is refused.
+        """
         self._reserve = path.with_name(path.name + ".reserve")
         try:
-            self._db = _open(path, schema)
+            self._db = _open(path, steps)
         except sqlite3.OperationalError:
             if not self._give_up_reserve():
                 raise
-            self._db = _open(path, schema)
+            self._db = _open(path, steps)
         self._keep_reserve()
 
     def close(self) -> None:
@@ -72,13 +75,22 @@ class Database:
                 self._reserve.unlink(missing_ok=True)
 
 
-def _open(path: Path, schema: str) -> sqlite3.Connection:
+def _open(path: Path, steps: Sequence[str]) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
-        db.execute(schema)
+        _bring_up(db, steps)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _bring_up(db: sqlite3.Connection, steps: Sequence[str]) -> None:
+    """To the present schema: all of a step, or nothing of it."""
+    (seen,) = db.execute("PRAGMA user_version").fetchone()
+    if seen > len(steps):
+        raise sqlite3.DatabaseError("it was written by a later version of pifopfs")
+    for number, step in enumerate(steps[seen:], seen + 1):
+        db.executescript(f"BEGIN; {step} PRAGMA user_version = {number}; COMMIT;")

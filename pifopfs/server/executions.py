@@ -10,11 +10,18 @@ from dataclasses import dataclass
 import trio
 
 from pifopfs.errors import FunctionFileInvalid
+from pifopfs.server.callers import Caller
 from pifopfs.server.catalog import Catalog
 from pifopfs.server.function_file import ServedFunction
 from pifopfs.server.limits import DEFAULT, Limits
 from pifopfs.server.logs import read_log
-from pifopfs.server.refusals import Broken, CannotRunNow, Unknown, WrongState
+from pifopfs.server.refusals import (
+    Broken,
+    CannotRunNow,
+    TooManyExecutions,
+    Unknown,
+    WrongState,
+)
 from pifopfs.server.runs import Runs
 from pifopfs.server.states import Action, refusal
 from pifopfs.server.store import Record, Store
@@ -30,6 +37,8 @@ class Settings:
     stop_grace: float = 2.0
     limits: Limits = DEFAULT
     """Of every run."""
+    upload_stall: float = 60.0
+    """How long an upload may stand still."""
     discard_pending: float | None = 3600.0
     """After this long without a request; None: never."""
     discard_ended: float | None = 86400.0
@@ -48,6 +57,11 @@ class Executions:
         self._telling = trio.Lock()
         """Held while new output is read and the cursor moved, so that none is told twice."""
 
+    @property
+    def isolation(self) -> str:
+        """What keeps programs apart: see `isolation`."""
+        return self._runs.isolation
+
     # ── Functions ────────────────────────────────────────────────────────────────────────────
 
     def function(self, author: str, function: str) -> ServedFunction:
@@ -60,17 +74,28 @@ class Executions:
             raise Unknown(f"there is no function {author}/{function}")
         return served
 
-    def create(self, author: str, function: str) -> Record:
+    def exists(self, author: str, function: str) -> bool:
+        """Whether there is such a function, be its description right or not."""
+        try:
+            return self._catalog.find(author, function) is not None
+        except FunctionFileInvalid:
+            return True
+
+    def create(self, caller: Caller, author: str, function: str) -> Record:
         """A new execution. Raises Unknown, CannotRunNow."""
         self.function(author, function)
-        return self._store.create(author, function)
+        return self._store.create(author, function, caller.key)
 
     # ── One execution ────────────────────────────────────────────────────────────────────────
 
-    def get(self, author: str, function: str, execution: str) -> Record:
-        """Raises Unknown."""
+    def get(self, caller: Caller, author: str, function: str, execution: str) -> Record:
+        """An execution that the caller may see. Raises Unknown."""
         record = self._store.find(execution)
-        if record is None or (record.author, record.function) != (author, function):
+        if (
+            record is None
+            or (record.author, record.function) != (author, function)
+            or not (caller.is_master or record.owner == caller.key)
+        ):
             raise Unknown(f"{author}/{function} has no execution {execution}")
         self._use(record)
         return record
@@ -80,37 +105,48 @@ class Executions:
     ) -> InputInfo:
         """Take an input's bytes as they come; a broken upload changes nothing.
 
-        Raises Unknown, WrongState, TooLarge, Broken.
+        Raises Unknown, WrongState, TooLarge, TooSlow, Broken.
         """
         try:
-            declared = self.function(record.author, record.function).input
+            function = self.function(record.author, record.function)
         except CannotRunNow as error:
             raise Broken(error.message) from error
-        spec = next((spec for spec in declared if spec.id == input_id), None)
+        spec = next((spec for spec in function.input if spec.id == input_id), None)
         if spec is None:
             raise Unknown(f"{record.author}/{record.function} has no input {input_id}")
         self._check(record, Action.UPLOAD)
         folder = self._store.folder(record.id)
         with aside(folder) as path:
-            largest = self._settings.limits.input
-            size = await receive(pieces, path, largest, lambda: self._use(record))
-            self._check(
-                self.get(record.author, record.function, record.id), Action.UPLOAD
-            )  # it may have been started meanwhile
+            largest = self._settings.limits.tightened(function.limits).input
+            stall = self._settings.upload_stall
+            size = await receive(pieces, path, largest, stall, lambda: self._use(record))
+            self._check(self._again(record), Action.UPLOAD)  # it may have been started meanwhile
             path.replace(folder / "inputs" / spec.id)
         return InputInfo(spec.id, spec.path, size)
 
-    def start(self, record: Record) -> Record:
-        """Raises WrongState, Unknown, CannotRunNow."""
+    def start(self, caller: Caller, record: Record) -> Record:
+        """Raises WrongState, Unknown, CannotRunNow, TooManyExecutions."""
         self._check(record, Action.START)
         function = self.function(record.author, record.function)
-        return self._runs.start(record, function, self._settings.limits.tightened(function.limits))
+        self._check_number(caller)
+        limits = self._settings.limits.tightened(function.limits).tightened(caller.limits)
+        return self._runs.start(record, function, limits)
+
+    def _check_number(self, caller: Caller) -> None:
+        if caller.max_executions is None:
+            return
+        running = self._store.running(caller.key)
+        if running >= caller.max_executions:
+            raise TooManyExecutions(
+                f"{running} executions of this API key run, and no more are allowed; wait for the "
+                "end of one, or stop one"
+            )
 
     async def stop(self, record: Record) -> Record:
         """End a running execution; returns once it has ended. Raises WrongState."""
         self._check(record, Action.STOP)
         await self._runs.end(record.id)
-        return self.get(record.author, record.function, record.id)
+        return self._again(record)
 
     async def end(self, record: Record) -> Record:
         """End an execution at once, whatever it does; its last state."""
@@ -162,6 +198,14 @@ class Executions:
             unused = now - self._used.setdefault(record.id, now)
             if limit is not None and unused > limit:
                 await self.drop(record)
+
+    def _again(self, record: Record) -> Record:
+        """As it is now. Raises Unknown."""
+        found = self._store.find(record.id)
+        if found is None:
+            raise Unknown(f"{record.author}/{record.function} has no execution {record.id}")
+        self._use(found)
+        return found
 
     def _use(self, record: Record) -> None:
         self._used[record.id] = time.monotonic()

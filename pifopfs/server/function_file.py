@@ -155,11 +155,11 @@ class _Reader:
 
     def _object(self, field: str, known: Iterable[str]) -> Mapping[str, Any]:
         """A field that is an object with none but these fields, or absent."""
-        value = self._fields.get(field, {})
+        value, known = self._fields.get(field, {}), set(known)
         names = ", ".join(sorted(known))
         if not isinstance(value, dict):
             self._bad(field, "it is not an object", f"write {{…}} with any of {names}")
-        for name in value.keys() - set(known):
+        for name in value.keys() - known:
             self._bad(f"{field}.{name}", "there is no such field", f"use only {names}")
         return value
 

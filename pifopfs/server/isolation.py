@@ -14,11 +14,12 @@ from pathlib import Path
 
 from pifopfs.errors import ServerNotStarted
 from pifopfs.server.engines.local import LocalEngine
-from pifopfs.server.launch import Launch
 from pifopfs.server.limits import DEFAULT
 from pifopfs.server.memory import MemoryGuard
 from pifopfs.server.sandbox.bubblewrap import DESCRIPTORS, Bubblewrap, find_program
 from pifopfs.server.sandbox.isolation import Isolation
+from pifopfs.server.sandbox.launch import Launch
+from pifopfs.server.sandbox.seccomp import UnknownMachine
 from pifopfs.server.sandbox.stepdown import user_for_programs
 from pifopfs.server.sandbox.unconfined import Unconfined
 from pifopfs.server.workspace import give
@@ -79,7 +80,10 @@ async def open_engine(
 def _isolation(kind: str, mark: str, run_as: str | None, descriptors: int) -> Isolation:
     if kind == NONE:
         return Unconfined(mark, descriptors)
-    return Bubblewrap(mark, user_for_programs(run_as), find_program())
+    try:
+        return Bubblewrap(mark, user_for_programs(run_as), find_program())
+    except UnknownMachine as error:
+        raise _failure(str(error)) from error
 
 
 async def _prove(engine: LocalEngine) -> None:

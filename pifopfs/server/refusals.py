@@ -19,6 +19,30 @@ class Unknown(Refusal):
     code = 404
 
 
+class KeyNeeded(Refusal):
+    """There is no key in the request, or none of this function."""
+
+    code = 401
+
+
+class MasterKeyNeeded(Refusal):
+    """An API key is not enough."""
+
+    code = 403
+
+
+class TooSlow(Refusal):
+    """Nothing of a body has come for long."""
+
+    code = 408
+
+
+class NameTaken(Refusal):
+    """There is an API key of this name."""
+
+    code = 409
+
+
 class WrongState(Refusal):
     """The state of the execution does not allow it."""
 
@@ -29,6 +53,12 @@ class TooLarge(Refusal):
     """An input is longer than this server takes."""
 
     code = 413
+
+
+class TooManyExecutions(Refusal):
+    """As many as its key allows run already."""
+
+    code = 429
 
 
 class NotOffered(Refusal):

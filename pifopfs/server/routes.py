@@ -16,10 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from pifopfs.server import answers
+from pifopfs.server import answers, openapi
+from pifopfs.server.callers import Caller
+from pifopfs.server.cors import Cors
 from pifopfs.server.executions import Executions
-from pifopfs.server.refusals import NotOffered, Refusal
+from pifopfs.server.gate import Gate
+from pifopfs.server.key_routes import KeyApi, admitted
+from pifopfs.server.refusals import Refusal
 from pifopfs.server.store import Record
 
 log = logging.getLogger(__name__)
@@ -37,9 +42,9 @@ LONGEST_PIECE = 4 << 20
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(executions: Executions) -> Starlette:
-    """The ASGI application."""
-    api = _Api(executions)
+def make_app(executions: Executions, gate: Gate) -> ASGIApp:
+    """The ASGI application; `gate` admits its requests."""
+    api, keys = _Api(executions, gate), KeyApi(executions, gate)
     function = "/{author}/{function}"
     one = function + "/executions/{execution}"
     routes: list[tuple[str, str, Handler]] = [
@@ -52,8 +57,9 @@ def make_app(executions: Executions) -> Starlette:
         ("GET", one + "/output/{part}", api.output),
         ("POST", one + "/stop", api.stop),
         ("DELETE", one, api.delete),
-        ("POST", function + "/api_keys", api.keys),
-        ("DELETE", function + "/api_keys/{name}", api.keys),
+        ("POST", function + "/api_keys", keys.create),
+        ("DELETE", function + "/api_keys/{name}", keys.delete),
+        ("GET", openapi.PATH, openapi.answer),
     ]
     app = Starlette(
         routes=[
@@ -70,56 +76,60 @@ def make_app(executions: Executions) -> Starlette:
         },
     )
     app.router.redirect_slashes = False  # a client that follows no redirects would be lost
-    return app
+    return Cors(app)
 
 
 class _Api:
     """The handlers."""
 
-    def __init__(self, executions: Executions) -> None:
+    def __init__(self, executions: Executions, gate: Gate) -> None:
         self._executions = executions
+        self._gate = gate
 
     async def function(self, request: Request) -> Response:
-        found = self._executions.function(*_function(request))
-        return answers.success(found.document())
+        caller, name = admitted(request, self._gate, self._executions)
+        found = self._executions.function(*name)
+        document = found.document() | {"isolation": self._executions.isolation}
+        if caller.is_master and self._gate.keys is not None:
+            keys = self._gate.keys.all(*name)
+            document["api_keys"] = [answers.key_document(key) for key in keys]
+        return answers.success(document)
 
     async def create(self, request: Request) -> Response:
-        return await self._document(request, self._executions.create(*_function(request)))
+        caller, name = admitted(request, self._gate, self._executions)
+        return await self._document(request, self._executions.create(caller, *name))
 
     async def upload(self, request: Request) -> Response:
-        record = self._record(request)
+        _, record = self._record(request)
         async with aclosing(request.stream()) as pieces:
             info = await self._executions.upload(record, request.path_params["part"], pieces)
         return answers.success(info.to_json())
 
     async def start(self, request: Request) -> Response:
-        record = self._executions.start(self._record(request))
+        record = self._executions.start(*self._record(request))
         return await self._document(request, record)
 
     async def info(self, request: Request) -> Response:
-        return await self._document(request, self._record(request))
+        return await self._document(request, self._record(request)[1])
 
     async def output(self, request: Request) -> Response:
-        spec, file, size = self._executions.output(
-            self._record(request), request.path_params["part"]
-        )
+        _, record = self._record(request)
+        spec, file, size = self._executions.output(record, request.path_params["part"])
         return answers.OutputBody(spec, file, size)
 
     async def stop(self, request: Request) -> Response:
-        record = await self._executions.stop(self._record(request))
+        record = await self._executions.stop(self._record(request)[1])
         return await self._document(request, record)
 
     async def delete(self, request: Request) -> Response:
-        last = await self._executions.end(self._record(request))
+        last = await self._executions.end(self._record(request)[1])
         answer = await self._document(request, last)
         await self._executions.drop(last)
         return answer
 
-    async def keys(self, request: Request) -> Response:
-        raise NotOffered("this server has no API keys: only its own user can reach its socket")
-
-    def _record(self, request: Request) -> Record:
-        return self._executions.get(*_function(request), request.path_params["execution"])
+    def _record(self, request: Request) -> tuple[Caller, Record]:
+        caller, name = admitted(request, self._gate, self._executions)
+        return caller, self._executions.get(caller, *name, request.path_params["execution"])
 
     async def _document(self, request: Request, record: Record) -> Response:
         """The Execution object, with so much of its log as the query asks for."""
@@ -150,10 +160,6 @@ def _drained(handler: Handler) -> Handler:
         return await handler(request)
 
     return handle
-
-
-def _function(request: Request) -> tuple[str, str]:
-    return request.path_params["author"], request.path_params["function"]
 
 
 def _offset(request: Request) -> int | None:

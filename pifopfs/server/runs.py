@@ -11,10 +11,10 @@ import trio
 
 from pifopfs.server.engines import Engine, Job
 from pifopfs.server.function_file import ServedFunction
-from pifopfs.server.launch import Launch
 from pifopfs.server.limits import Limits
 from pifopfs.server.logs import LogWriter
 from pifopfs.server.occupancy import Occupancy
+from pifopfs.server.sandbox.launch import Launch
 from pifopfs.server.store import Record, Store, now
 from pifopfs.server.supervision import LOOKS, Asked, Supervision
 from pifopfs.server.workspace import prepare, produced
@@ -83,6 +83,11 @@ class Runs:
         self._running: dict[ExecutionId, _Run] = {}
         self._copies = trio.CapacityLimiter(COPIES)
         self._looks = trio.CapacityLimiter(LOOKS)
+
+    @property
+    def isolation(self) -> str:
+        """What keeps programs apart."""
+        return self._engine.isolation
 
     def take_up(self) -> None:
         """End what a server that died left running: it was cut off. Raises sqlite3.Error."""

@@ -15,8 +15,10 @@ from pifopfs.errors import FunctionArgumentInvalid, OptionInvalid
 from pifopfs.machine import raise_descriptor_limit, runtime_folder, short_key
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
+from pifopfs.server.gate import KeyGate
 from pifopfs.server.http import listen
 from pifopfs.server.isolation import BUBBLEWRAP
+from pifopfs.server.keys import Keys
 from pifopfs.server.routes import make_app
 from pifopfs.server.serving import open_server, told_by_signals
 
@@ -68,7 +70,7 @@ async def serve_root(site: Site, *, ready: Callable[[list[str]], None]) -> None:
     Raises FunctionFileInvalid, FunctionArgumentInvalid, StateLocked, ServerNotStarted.
     """
     catalog = Root(site.root)
-    names = [function.name for function in catalog.all()]
+    functions = catalog.all()
     descriptors = raise_descriptor_limit()
     async with (
         told_by_signals() as told,
@@ -77,5 +79,8 @@ async def serve_root(site: Site, *, ready: Callable[[list[str]], None]) -> None:
         ) as server,
         trio.open_nursery() as nursery,
     ):
-        await nursery.start(listen, make_app(server.executions), site.socket, told.wait)
-        ready(names)
+        keys = Keys(server.store, site.state)
+        keys.ensure_masters((function.author, function.id) for function in functions)
+        app = make_app(server.executions, KeyGate(keys, trusted=True))
+        await nursery.start(listen, app, site.socket, told.wait)
+        ready([function.name for function in functions])

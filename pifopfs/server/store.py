@@ -6,6 +6,8 @@
     executions/ID/work/     the run's copy of the function's folder; outputs stay in it
     executions/ID/log       UTF-8, only ever appended to
 
+The database holds the API keys, too: see `keys`.
+
 Every change is committed before the method returns, save what must be recorded come what may: it
 counts at once, and is written as soon as the disk takes it. One process at a time uses a store.
 """
@@ -29,7 +31,8 @@ from pifopfs.wire import ExecutionId, FileSpec, Status
 
 log = logging.getLogger(__name__)
 
-SCHEMA = """
+SCHEMA = (
+    """
 CREATE TABLE IF NOT EXISTS executions (
     id TEXT PRIMARY KEY,
     author TEXT NOT NULL,
@@ -45,7 +48,23 @@ CREATE TABLE IF NOT EXISTS executions (
     trace TEXT,                            -- by which the engine finds what it launched
     stdout_cursor INTEGER NOT NULL         -- bytes of the log told to the askers for stdout=true
 ) STRICT, WITHOUT ROWID;
-"""
+""",
+    """
+ALTER TABLE executions ADD COLUMN owner TEXT; -- the id of an API key
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY,
+    author TEXT NOT NULL,
+    function TEXT NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,                  -- see keys
+    max_memory REAL,                       -- megabytes
+    max_time REAL,                         -- minutes
+    max_executions INTEGER,
+    UNIQUE (author, function, name)
+) STRICT, WITHOUT ROWID;
+""",
+)
+"""Steps, one for each version that was published."""
 
 ID_ALPHABET = string.ascii_letters + string.digits
 ID_LENGTH = 20
@@ -69,6 +88,8 @@ class Record:
     """While it runs, what the function declares; once ended, what was produced."""
     trace: str | None = None
     stdout_cursor: int = 0
+    owner: str | None = None
+    """The id of the API key that it was created with; None for the master key."""
 
 
 def now() -> str:
@@ -82,7 +103,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._executions = folder / "executions"
         self._executions.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._db = Database(folder / "store.sqlite", SCHEMA)
+        self._db = self.database = Database(folder / "store.sqlite", SCHEMA)
         self._owed: dict[ExecutionId, Mapping[str, Any] | None] = {}
         """What the disk has not taken yet: changes, or None for the end of a record."""
         self._behind = False
@@ -100,10 +121,11 @@ class Store:
         """Where an execution's files are."""
         return self._executions / execution
 
-    def create(self, author: str, function: str) -> Record:
+    def create(self, author: str, function: str, owner: str | None = None) -> Record:
         """A new execution, pending. Nothing of it stays where this fails."""
         letters = "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))
-        record = Record(ExecutionId(f"exec_{letters}"), author, function, Status.PENDING, now())
+        id_ = ExecutionId(f"exec_{letters}")
+        record = Record(id_, author, function, Status.PENDING, now(), owner=owner)
         folder = self.folder(record.id)
         try:
             for part in ("inputs", "uploads"):
@@ -129,6 +151,11 @@ class Store:
     def all(self) -> list[Record]:
         """Every record, oldest first."""
         return self._select("ORDER BY init_date", ())
+
+    def running(self, owner: str | None) -> int:
+        """How many executions of an API key run."""
+        records = self._select("WHERE owner = ?", (owner,))
+        return sum(record.status is Status.RUNNING for record in records)
 
     def change(self, record: Record, **changes: Any) -> Record:
         """Write the named fields and no others; returns the record as it is now."""

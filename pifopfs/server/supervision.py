@@ -15,8 +15,8 @@ import trio
 
 from pifopfs.server.disk import DEEPEST, TooDeep, used
 from pifopfs.server.engines import Job
-from pifopfs.server.launch import Exit
 from pifopfs.server.limits import MEGABYTE, MINUTE, Limits
+from pifopfs.server.sandbox.launch import Exit
 from pifopfs.wire import EndReason
 
 log = logging.getLogger(__name__)

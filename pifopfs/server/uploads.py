@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pifopfs.server.refusals import TooLarge
+import trio
+
+from pifopfs.server.refusals import TooLarge, TooSlow
 
 
 @contextmanager
@@ -21,12 +23,19 @@ def aside(folder: Path) -> Iterator[Path]:
 
 
 async def receive(
-    pieces: AsyncIterator[bytes], path: Path, largest: int | None, arrived: Callable[[], None]
+    pieces: AsyncIterator[bytes],
+    path: Path,
+    largest: int | None,
+    stall: float,
+    arrived: Callable[[], None],
 ) -> int:
-    """Write what comes to a file, and tell of each piece; its size. Raises TooLarge, OSError."""
+    """Write what comes to a file, and tell of each piece; its size.
+
+    `stall`: seconds in which something has to come. Raises TooLarge, TooSlow, OSError.
+    """
     size = 0
     with path.open("wb", buffering=0) as file:
-        async for piece in pieces:
+        while (piece := await _next(pieces, stall)) is not None:
             arrived()
             size += len(piece)
             if largest is not None and size > largest:
@@ -35,3 +44,10 @@ async def receive(
             while view:
                 view = view[file.write(view) :]
     return size
+
+
+async def _next(pieces: AsyncIterator[bytes], stall: float) -> bytes | None:
+    """The next piece, None at the end."""
+    with trio.move_on_after(stall):
+        return await anext(pieces, None)
+    raise TooSlow(f"nothing of the input came for {stall:g} s; send it again")

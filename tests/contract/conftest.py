@@ -13,8 +13,10 @@ import trio
 from pifopfs.api import Deadlines, FunctionClient
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
+from pifopfs.server.gate import Gate, KeyGate, OwnUser
 from pifopfs.server.http import listen
 from pifopfs.server.isolation import BUBBLEWRAP, NONE
+from pifopfs.server.keys import Keys, master_key
 from pifopfs.server.limits import Limits
 from pifopfs.server.routes import make_app
 from pifopfs.server.serving import Server, open_server
@@ -30,6 +32,7 @@ class Site:
     root: Path
     nursery: trio.Nursery
     isolation: str = BUBBLEWRAP
+    with_keys: bool = False
     server: Server | None = None
     _end: trio.Event | None = None
     _over: trio.Event | None = None
@@ -45,15 +48,29 @@ class Site:
     def function(self, name: str, script: str = "true", **more: object) -> Path:
         return write_function(self.root / "fns" / "joe" / name, script, **more)
 
-    def client(self, name: str = "fn", author: str = "joe") -> FunctionClient:
+    def client(
+        self, name: str = "fn", author: str = "joe", key: str | None = None
+    ) -> FunctionClient:
         deadlines = Deadlines(stall=5, total=10, create=5)
         return FunctionClient(
-            f"{author}/{name}", endpoint=f"unix:{self.socket}", deadlines=deadlines
+            f"{author}/{name}",
+            endpoint=f"unix:{self.socket}",
+            api_key=key,
+            deadlines=deadlines,
         )
 
-    def http(self) -> httpx.AsyncClient:
+    def http(self, key: str | None = None) -> httpx.AsyncClient:
         transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
-        return httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=10)
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", timeout=10, headers=headers
+        )
+
+    def master(self, name: str = "fn") -> str:
+        """The master key of joe/NAME."""
+        key = master_key(self.state, "joe", name)
+        assert key is not None
+        return key
 
     async def up(self) -> None:
         self.server = await self.nursery.start(self._run)
@@ -66,6 +83,11 @@ class Site:
         with trio.fail_after(10):
             await self._over.wait()
 
+    def _gate(self, server: Server) -> Gate:
+        if self.with_keys:
+            return KeyGate(Keys(server.store, self.state), trusted=False)
+        return OwnUser()
+
     async def _run(self, task_status: trio.TaskStatus[Server]) -> None:
         self._end, self._over = trio.Event(), trio.Event()
         try:
@@ -75,9 +97,8 @@ class Site:
                 ) as server,
                 trio.open_nursery() as nursery,
             ):
-                await nursery.start(
-                    listen, make_app(server.executions), self.socket, self._end.wait
-                )
+                app = make_app(server.executions, self._gate(server))
+                await nursery.start(listen, app, self.socket, self._end.wait)
                 task_status.started(server)
         finally:
             self._over.set()
@@ -96,10 +117,12 @@ async def site(
 ) -> AsyncIterator[Site]:
     """A server with the function joe/fn, whose program copies its input.
 
-    A test whose programs must reach this machine is marked `unconfined`.
+    A test whose programs must reach this machine is marked `unconfined`, one whose requests need
+    keys `keys`.
     """
-    unconfined = request.node.get_closest_marker("unconfined") is not None
-    site = Site(root, nursery, NONE if unconfined else BUBBLEWRAP)
+    marked = {marker.name for marker in request.node.iter_markers()}
+    isolation = NONE if "unconfined" in marked else BUBBLEWRAP
+    site = Site(root, nursery, isolation, "keys" in marked)
     site.function("fn", "echo running; cat a.txt > r.txt; echo done")
     await site.up()
     yield site

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pifopfs.server.sandbox.seccomp import MACHINES
-from tests.contract.conftest import Site
-from tests.sandbox.conftest import Try
+from tests.contract.conftest import Site, eventually
+from tests.sandbox.conftest import Try, started
 from tests.sandbox.outside import KEY
 
 
@@ -44,3 +46,34 @@ async def test_the_kernels_keys_shared_memory_and_new_interfaces_are_out_of_reac
         **dict.fromkeys(("bpf", "userfaultfd", "type into a terminal"), "EPERM"),
         "shared memory": "EINVAL",
     }
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the server is not root")
+async def test_the_programs_of_a_server_that_root_runs_are_not_roots(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    """Seen from outside: inside, a sandbox can give a program any number."""
+    site.function("sleeper", "touch made; sleep 600")
+    execution = await started(http, "sleeper")
+
+    async def made() -> bool:
+        return any(site.state.rglob("work/made"))
+
+    await eventually(made)
+    (file,) = site.state.rglob("work/made")
+    assert file.stat().st_uid != 0
+    sleeping = [
+        path.parent.stat().st_uid
+        for path in Path("/proc").glob("[0-9]*/environ")
+        if b"HOME=/job" in environment(path)
+    ]
+    assert sleeping
+    assert 0 not in sleeping
+    assert (await http.delete(execution)).status_code == 200
+
+
+def environment(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended
+        return b""

@@ -13,6 +13,7 @@ from pifopfs.machine import raise_descriptor_limit
 from pifopfs.server.catalog import OneFolder
 from pifopfs.server.embedded.place import Place, point
 from pifopfs.server.executions import Settings
+from pifopfs.server.gate import OwnUser
 from pifopfs.server.http import listen
 from pifopfs.server.isolation import BUBBLEWRAP
 from pifopfs.server.routes import make_app
@@ -47,7 +48,7 @@ async def serve_folder(folder: Path, *, linger: float, ready: Callable[[], None]
         trio.open_nursery() as nursery,
     ):
         leases, over = _Leases(server), trio.Event()
-        app, linked = make_app(server.executions), partial(_link, place.http_link)
+        app, linked = make_app(server.executions, OwnUser()), partial(_link, place.http_link)
         await nursery.start(listen, app, place.http_sockets, over.wait, linked)
         await nursery.start(leases.serve, place)
         log.info("serving %s", folder)

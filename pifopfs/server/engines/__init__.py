@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from pifopfs.server.launch import Exit, Launch
+from pifopfs.server.sandbox.launch import Exit, Launch
 from pifopfs.server.sandbox.stepdown import User
 
 

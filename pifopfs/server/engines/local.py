@@ -15,11 +15,11 @@ import trio
 from pifopfs.server.engines.child import Child
 from pifopfs.server.engines.gate import Gate
 from pifopfs.server.engines.output import Output
-from pifopfs.server.launch import Exit, Launch
 from pifopfs.server.memory import Confinement, MemoryGuard
 from pifopfs.server.processes import Trace, kill_session, marked
 from pifopfs.server.sandbox.body import Body, kill_tree
 from pifopfs.server.sandbox.isolation import MISSING, READY, Command, Isolation
+from pifopfs.server.sandbox.launch import Exit, Launch
 
 SET_UP_TIME = 60.0
 """Seconds that the set-up of a program may take, on a machine that is busy."""

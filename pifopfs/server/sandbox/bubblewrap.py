@@ -18,10 +18,10 @@ import trio
 
 from pifopfs.errors import ServerNotStarted
 from pifopfs.machine import look
-from pifopfs.server.launch import Launch
 from pifopfs.server.sandbox import seccomp
 from pifopfs.server.sandbox.body import Body, Sandboxed
 from pifopfs.server.sandbox.isolation import Command, gate, memory_file
+from pifopfs.server.sandbox.launch import Launch
 from pifopfs.server.sandbox.line import GROUP, PASSWD, Line, environment
 from pifopfs.server.sandbox.stepdown import NAMESPACE, User, become, stage, staged
 

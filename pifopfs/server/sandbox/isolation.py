@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pifopfs.server.launch import Launch
 from pifopfs.server.sandbox.body import Body
+from pifopfs.server.sandbox.launch import Launch
 from pifopfs.server.sandbox.stepdown import User
 
 READY, MISSING = b"ready\n", b"missing\n"

@@ -17,6 +17,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PASSWD = f"user:x:{USER}:{USER}::{JOB}:/bin/sh\n".encode()
 GROUP = f"user:x:{USER}:\n".encode()
 
+KEYS = Path("/proc/keys")
+"""It tells the names of the kernel's keys of this server's user."""
 STDBUF = Path("/usr/libexec/coreutils/libstdbuf.so")
 
 NAMESPACES = ("user", "ipc", "pid", "uts", "cgroup")
@@ -65,7 +67,7 @@ class Line:
         file = ("--perms", "0444", "--ro-bind-data")
         return [
             *(*file, str(self.passwd), "/etc/passwd", *file, str(self.group), "/etc/group"),
-            *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
+            *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", *_covered(KEYS)),
             *("--dev", "/dev", "--remount-ro", "/dev"),
             *(*in_memory, TMP, *in_memory, SHM),
             *("--dir", "/run", "--dir", "/var", "--symlink", f"..{TMP}", "/var/tmp"),  # noqa: S108
@@ -101,6 +103,11 @@ def _system(*, network: bool) -> list[str]:
         *_top(TOP),
         *(word for name in etc for word in ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")),
     ]
+
+
+def _covered(path: Path) -> list[str]:
+    """A file of the kernel's, hidden."""
+    return ["--ro-bind", "/dev/null", str(path)] if path.exists() else []
 
 
 def _top(names: Iterable[str]) -> list[str]:

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from pifopfs.server.launch import Launch
 from pifopfs.server.processes import Trace
 from pifopfs.server.sandbox.body import Body, Session
 from pifopfs.server.sandbox.isolation import Command, gate
+from pifopfs.server.sandbox.launch import Launch
 from pifopfs.server.sandbox.line import unbuffered
 from pifopfs.server.sandbox.stepdown import User
 

@@ -21,9 +21,9 @@ import trio
 from pifopfs.machine import look, processes, start_time
 from pifopfs.server.engines.local import LocalEngine, LocalJob
 from pifopfs.server.isolation import KINDS, open_engine
-from pifopfs.server.launch import Launch
 from pifopfs.server.memory.polling import Polling
 from pifopfs.server.processes import Trace, kill_session
+from pifopfs.server.sandbox.launch import Launch
 from pifopfs.server.sandbox.settings import SandboxSettings
 from pifopfs.server.workspace import give
 from tests.fakeservice import until
@@ -206,7 +206,7 @@ SERVER = """
 import os, random, sys, threading, time, trio
 from pathlib import Path
 from pifopfs.server.isolation import open_engine
-from pifopfs.server.launch import Launch
+from pifopfs.server.sandbox.launch import Launch
 async def main(kind, owner, work, temporary, mark, delay):
     engine = await open_engine(kind, None, owner=owner)
     threading.Thread(target=lambda: (time.sleep(float(delay)), os.kill(os.getpid(), 9))).start()

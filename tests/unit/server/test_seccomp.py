@@ -254,6 +254,13 @@ def test_no_process_gets_a_user_namespace() -> None:
 
 
 @on_this_machine
+def test_no_call_whose_flags_are_out_of_sight_is_there() -> None:
+    """clone3, and the three of io_uring: they have these numbers on all machines."""
+    said = filtered("for number in (435, 425, 426, 427): print(call(number, -1, -1, -1, -1, -1))")
+    assert said.split() == ["ENOSYS"] * 4
+
+
+@on_this_machine
 def test_sockets_are_those_of_a_network_and_of_files() -> None:
     said = filtered("""
 import socket

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pifopfs.server.database import Database
-from pifopfs.server.store import Store, now
+from pifopfs.server.store import SCHEMA, Store, now
 from pifopfs.wire import FileSpec, Status
 
 
@@ -147,3 +147,34 @@ def test_ids_and_dates_have_the_form_of_the_api(tmp_path: Path) -> None:
     assert len(ids) == 50
     assert all(re.fullmatch(r"exec_[A-Za-z0-9]{16,}", id_) for id_ in ids)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", now())
+
+
+# ── Versions ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    (tmp_path / "executions" / "exec_1").mkdir(parents=True)
+    old = sqlite3.connect(tmp_path / "store.sqlite")
+    old.execute(SCHEMA[0])
+    old.execute(
+        "INSERT INTO executions (id, author, function, status, init_date, stdout_cursor)"
+        " VALUES ('exec_1', 'joe', 'tsp', 'ended', '2026-01-01T00:00:00.000Z', 3)"
+    )
+    old.commit()
+    old.close()
+    for _ in range(2):
+        store = Store(tmp_path)
+        record = store.find("exec_1")
+        assert record is not None
+        assert (record.stdout_cursor, record.owner) == (3, None)
+        assert store.create("joe", "tsp", "key").owner == "key"
+        store.close()
+
+
+def test_a_store_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    later = sqlite3.connect(tmp_path / "store.sqlite")
+    later.execute("PRAGMA user_version = 99")
+    later.close()
+    with pytest.raises(sqlite3.DatabaseError, match="later version"):
+        Store(tmp_path)

@@ -10,6 +10,8 @@ import pytest
 
 from pifopfs.errors import FunctionFileInvalid
 from pifopfs.server.function_file import load_function
+from pifopfs.server.limits import Limits
+from pifopfs.server.sandbox.settings import PLAIN, SandboxSettings
 from pifopfs.wire import FileSpec
 from tests.functions import EXAMPLES
 
@@ -47,6 +49,17 @@ def test_everything(tmp_path: Path) -> None:
     assert "command" not in function.document()
 
 
+def test_limits_and_wishes(tmp_path: Path) -> None:
+    more = {
+        "limits": {"max_memory": 1.5, "max_time": 0.5, "max_processes": 7},
+        "sandbox": {"read_only": ["/opt/a.b/..c"], "environment": {"A_1": "x y"}, "network": True},
+    }
+    function = load(tmp_path, GOOD | more)
+    assert function.limits == Limits(memory=3 << 19, time=30, processes=7)
+    assert function.sandbox == SandboxSettings(("/opt/a.b/..c",), {"A_1": "x y"}, network=True)
+    assert load(tmp_path, GOOD).sandbox == PLAIN
+
+
 @pytest.mark.parametrize("example", ["tsp", "glpk"])
 def test_the_examples_are_right(example: str) -> None:
     assert load_function(EXAMPLES / example).name == f"local/{example}"
@@ -54,6 +67,32 @@ def test_the_examples_are_right(example: str) -> None:
 
 BAD: dict[str, tuple[object, str]] = {
     "not JSON": ("{", "not JSON"),
+    **{
+        f"a limit of {value!r}": (
+            GOOD | {"limits": {"max_time": value}},
+            f"limits.max_time: {value!r} is no limit",
+        )
+        for value in (0, -1, "1", True, None, 1e300)
+    },
+    "limits that are no object": (GOOD | {"limits": [1]}, "limits: it is not an object"),
+    "an unknown limit": (GOOD | {"limits": {"max": 1}}, "limits.max: there is no such field"),
+    "an unknown wish": (GOOD | {"sandbox": {"root": True}}, "sandbox.root: there is no such field"),
+    "a network of 1": (GOOD | {"sandbox": {"network": 1}}, "sandbox.network: 1 is no answer"),
+    **{
+        f"{path!r} to read": (
+            GOOD | {"sandbox": {"read_only": ["/opt", path]}},
+            "sandbox.read_only[1]",
+        )
+        for path in ("opt", "/", "/opt/", "/opt/../etc", "/./opt", "//opt", "", 1, "/a\0")
+    },
+    "a path to read that is no list": (GOOD | {"sandbox": {"read_only": "/opt"}}, "not a list"),
+    **{
+        f"a variable {variable!r}": (
+            GOOD | {"sandbox": {"environment": variable}},
+            "sandbox.environment",
+        )
+        for variable in ([], {"A B": "x"}, {"A": 1}, {"A": "\0"}, {"": "x"}, {"1A": "x"})
+    },
     "nested too deeply": ("[" * 100_000, "not JSON"),
     "half a character in the command": (GOOD | {"command": ["\ud800"]}, "command: it is not"),
     "half a character in a line": (GOOD | {"command": "echo \udc00"}, "command: it is not"),

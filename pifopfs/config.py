@@ -16,9 +16,9 @@ from typing import Any
 
 import platformdirs
 
-from pifopfs.api import DEFAULT_ENDPOINT, ApiKey, Deadlines, Endpoint
+from pifopfs.api import DEFAULT_ENDPOINT, ApiKey, Deadlines, Endpoint, FunctionClient
 from pifopfs.errors import EndpointInvalid, FunctionArgumentInvalid, OptionInvalid
-from pifopfs.machine import short_key
+from pifopfs.machine import BUBBLEWRAP, ISOLATIONS, short_key
 from pifopfs.tree.settings import Settings
 
 PREFIX = "PIFOPFS_"
@@ -63,6 +63,8 @@ class Config:
     folder: Path | None
     """A function's folder, which the embedded server serves."""
     mountpoint: Path
+    isolation: str
+    """What keeps a folder's programs apart."""
     endpoint: Endpoint
     """Where the service is; for a folder the embedded server says."""
     api_key: ApiKey | None
@@ -99,6 +101,7 @@ def load(  # one parameter for each flag
     ca_file: Path | None = None,
     state_dir: Path | None = None,
     cache_dir: Path | None = None,
+    isolation: str | None = None,
     log_level: str | None = None,
     wait_outage: str | None = None,
     options: Iterable[str] = (),
@@ -109,6 +112,8 @@ def load(  # one parameter for each flag
     given = endpoint or environ.get(f"{PREFIX}ENDPOINT")
     if folder is not None and endpoint is not None:
         raise EndpointInvalid(f"{target} is a folder, run on this machine: leave out --endpoint")
+    if folder is None and isolation is not None:
+        raise OptionInvalid(f"--isolation is for folders, and {target} is none: leave it out")
     where = Endpoint.parse(given or DEFAULT_ENDPOINT, allow_plain_http=allow_plain_http)
     identity = f"folder {folder}" if folder is not None else f"{where} {target}"
     state = _directory(state_dir, environ, "STATE_DIR", platformdirs.user_state_path("pifopfs"))
@@ -123,6 +128,7 @@ def load(  # one parameter for each flag
         function=target if folder is None else None,
         folder=folder,
         mountpoint=mountpoint_path(mountpoint),
+        isolation=find_isolation(isolation, environ) or BUBBLEWRAP,
         endpoint=where,
         api_key=_api_key(api_key_file, environ) if folder is None else None,
         ca_file=_optional_path(ca_file, environ, "CA_FILE"),
@@ -133,6 +139,34 @@ def load(  # one parameter for each flag
         log_level=_log_level(log_level, environ),
         foreground=foreground,
     )
+
+
+def client(
+    function: str,
+    environ: Mapping[str, str],
+    *,
+    endpoint: str | None = None,
+    allow_plain_http: bool = False,
+    api_key_file: Path | None = None,
+    ca_file: Path | None = None,
+) -> FunctionClient:
+    """A client of `author/id`, with the options and variables of a mount. Raises SetupError."""
+    given = endpoint or environ.get(f"{PREFIX}ENDPOINT") or DEFAULT_ENDPOINT
+    return FunctionClient(
+        function,
+        endpoint=Endpoint.parse(given, allow_plain_http=allow_plain_http),
+        api_key=_api_key(api_key_file, environ),
+        ca_file=_optional_path(ca_file, environ, "CA_FILE"),
+        deadlines=_tuned(Deadlines(), environ),
+    )
+
+
+def find_isolation(flag: str | None, environ: Mapping[str, str]) -> str | None:
+    """What is asked for, by the flag or the environment. Raises OptionInvalid."""
+    kind = flag or environ.get(f"{PREFIX}ISOLATION") or None
+    if kind is not None and kind not in ISOLATIONS:
+        raise OptionInvalid(f"{PREFIX}ISOLATION is {kind!r}; it is one of {', '.join(ISOLATIONS)}")
+    return kind
 
 
 def absolute(path: Path) -> Path:

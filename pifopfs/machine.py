@@ -17,6 +17,9 @@ import platformdirs
 
 from pifopfs.errors import SetupError
 
+ISOLATIONS = BUBBLEWRAP, NONE = ("bubblewrap", "none")
+"""What can keep a function's programs apart from the rest of the machine."""
+
 LONGEST_SOCKET_PATH = 107
 """Bytes that the kernel takes for the address of a Unix socket."""
 

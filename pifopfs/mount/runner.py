@@ -136,7 +136,7 @@ async def _service(config: Config) -> AsyncIterator[tuple[FunctionClient, str]]:
     make = partial(FunctionClient, deadlines=config.deadlines)
     if config.folder is not None:
         async with (
-            _held_server(config.folder, config.limits) as lease,
+            _held_server(config.folder, config.limits, config.isolation) as lease,
             make(lease.function, endpoint=lease.endpoint) as client,
         ):
             yield client, lease.function
@@ -152,9 +152,14 @@ async def _service(config: Config) -> AsyncIterator[tuple[FunctionClient, str]]:
 
 
 @asynccontextmanager
-async def _held_server(folder: Path, limits: Limits) -> AsyncIterator[Lease]:
+async def _held_server(folder: Path, limits: Limits, isolation: str) -> AsyncIterator[Lease]:
     """The server of a folder, which is started again should it die."""
-    lease = await join_or_start(folder, linger=limits.server_linger, deadline=limits.server_start)
+    lease = await join_or_start(
+        folder,
+        linger=limits.server_linger,
+        deadline=limits.server_start,
+        isolation=isolation,
+    )
     async with lease, trio.open_nursery() as nursery:
         nursery.start_soon(lease.keep)
         yield lease

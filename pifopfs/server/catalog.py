@@ -41,6 +41,12 @@ class Root:
         folder = self._root / author / function
         return _agreeing(folder) if (folder / FILE_NAME).is_file() else None
 
+    def names(self) -> list[tuple[str, str]]:
+        """Author and id of every folder that should be a function, be it described right or not."""
+        found = (path.parent for path in sorted(self._root.glob(f"*/*/{FILE_NAME}")))
+        names = ((folder.parent.name, folder.name) for folder in found)
+        return [pair for pair in names if all(ID.fullmatch(name) for name in pair)]
+
     def all(self) -> list[ServedFunction]:
         """Every function. Raises FunctionFileInvalid, and FunctionArgumentInvalid for none."""
         found = [_agreeing(path.parent) for path in sorted(self._root.glob(f"*/*/{FILE_NAME}"))]

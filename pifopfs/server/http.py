@@ -1,4 +1,4 @@
-"""HTTP on a Unix socket: Hypercorn's protocol over connections that are accepted here.
+"""HTTP: Hypercorn's protocol over connections that are accepted here, on any kind of socket.
 
 Hypercorn's own accept loop lets an exception in one connection end the whole server (its issue
 203: a client that goes away at the wrong moment is enough). Here a connection fails alone.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -20,7 +21,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import wrap_app
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from pifopfs.server.sockets import accept
 
@@ -29,49 +30,87 @@ log = logging.getLogger(__name__)
 GRACE = 3.0
 """Seconds for requests under way when the server ends."""
 
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
 NO_BODY = b"content-length: 0\r\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where connections come in, and the application that answers their requests."""
+
+    app: ASGIApp
+    accept: Callable[..., Awaitable[None]]
+    """`accept(serve, handlers, task_status=…)` has `serve` called for each connection, in the
+    nursery `handlers`, until cancelled. Raises ServerNotStarted.
+    """
+
+
+def unix_door(
+    app: ASGIApp, paths: Path | Sequence[Path], told: Callable[[Path], None] = lambda _: None
+) -> Door:
+    """A Unix socket; see `sockets.accept` for `paths` and `told`."""
+    places = [paths] if isinstance(paths, Path) else paths
+    return Door(app, partial(accept, places, told=told))
+
+
 async def listen(
-    app: Starlette,
-    paths: Path | Sequence[Path],
+    doors: Sequence[Door],
     until: Callable[[], Awaitable[None]],
-    told: Callable[[Path], None] = lambda _: None,
+    *,
+    grace: float = GRACE,
+    hurry: Callable[[], Awaitable[None]] = trio.sleep_forever,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer requests on a Unix socket until `until` returns; see `accept` for `paths` and `told`.
+    """Answer requests until `until` returns.
 
-    Raises ServerNotStarted.
+    Then requests under way may be finished, for `grace` seconds, or until `hurry` returns. Raises
+    ServerNotStarted.
     """
-    connections = _Connections(app)
-    places = [paths] if isinstance(paths, Path) else paths
+    everything = [(door, _Connections(door.app)) for door in doors]
     async with trio.open_nursery() as open_ones:
         async with trio.open_nursery() as accepting:
-            door = partial(accept, places, connections.serve, open_ones, told)
-            await accepting.start(door)
+            for door, connections in everything:
+                await accepting.start(partial(door.accept, connections.serve, open_ones))
             task_status.started()
             await until()
             accepting.cancel_scope.cancel()
-        with trio.move_on_after(GRACE):
-            await connections.end()
+        with trio.move_on_after(grace):
+            await _end([connections for _, connections in everything], hurry)
         open_ones.cancel_scope.cancel()
-        connections.cut()
+        for _, connections in everything:
+            connections.cut()
+
+
+async def _end(everything: Sequence[_Connections], hurry: Callable[[], Awaitable[None]]) -> None:
+    """Return when all connections have ended, or `hurry` does."""
+    async with trio.open_nursery() as race:
+
+        async def hurried() -> None:
+            await hurry()
+            race.cancel_scope.cancel()
+
+        race.start_soon(hurried)
+        async with trio.open_nursery() as ending:
+            for connections in everything:
+                ending.start_soon(connections.end)
+        race.cancel_scope.cancel()
 
 
 class _Connections:
     """Serves connections, each on its own."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = wrap_app(cast("ASGIFramework", app), 0, "asgi")
         self._context = WorkerContext(None)
         self._config = Config()
         self._config.include_server_header = False
         self._config.accesslog = None
         self._config.errorlog = logging.getLogger("hypercorn")
-        self._open: set[trio.SocketStream] = set()
+        self._open: set[Stream] = set()
         self._all_closed = trio.Event()
 
-    async def serve(self, stream: trio.SocketStream) -> None:
+    async def serve(self, stream: Stream) -> None:
         self._open.add(stream)
         try:
             await TCPServer(
@@ -102,7 +141,7 @@ class _Connections:
         keep even a cancelled connection open.
         """
         for stream in self._open:
-            stream.socket.close()
+            _socket(stream).close()
 
 
 class _Stream:
@@ -110,15 +149,24 @@ class _Stream:
     that every error has.
     """
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self.socket = stream.socket
+        self.socket = _socket(stream)
         self.receive_some = stream.receive_some
-        self.send_eof = stream.send_eof
         self.aclose = stream.aclose
+
+    async def send_eof(self) -> None:
+        """TLS has none of its own."""
+        if isinstance(self._stream, trio.SocketStream):
+            await self._stream.send_eof()
 
     async def send_all(self, data: bytes) -> None:
         await self._stream.send_all(with_body(data))
+
+
+def _socket(stream: Stream) -> trio.socket.SocketType:
+    transport = stream if isinstance(stream, trio.SocketStream) else stream.transport_stream
+    return transport.socket
 
 
 def with_body(data: bytes) -> bytes:
@@ -127,5 +175,8 @@ def with_body(data: bytes) -> bytes:
         return data
     reason = HTTPStatus(int(data[9:12])).phrase
     body = json.dumps({"errorMessage": f"the request failed: {reason}"}).encode()
-    head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n".encode()
+    head = (
+        "access-control-allow-origin: *\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n"
+    ).encode()
     return data.replace(NO_BODY, head, 1) + body

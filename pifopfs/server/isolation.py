@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pifopfs.errors import ServerNotStarted
+from pifopfs.machine import NONE
 from pifopfs.server.engines.local import LocalEngine
 from pifopfs.server.limits import DEFAULT
 from pifopfs.server.memory import MemoryGuard
@@ -25,9 +26,6 @@ from pifopfs.server.sandbox.unconfined import Unconfined
 from pifopfs.server.workspace import give
 
 log = logging.getLogger(__name__)
-
-BUBBLEWRAP, NONE = "bubblewrap", "none"
-KINDS = (BUBBLEWRAP, NONE)
 
 CHOICE = (
     "or run programs without a sandbox, which is for functions that you trust: --isolation none"
@@ -62,8 +60,8 @@ async def open_engine(
 ) -> LocalEngine:
     """An engine whose isolation has been seen to work.
 
-    `kind`: one of KINDS. `owner`: tells the programs of this server from all others, and from no
-    earlier ones of its own. `run_as`: see `user_for_programs`. `stop_grace`: seconds between
+    `kind`: one of `machine.ISOLATIONS`. `owner`: tells this server's programs from all others, and
+    is the same after a restart. `run_as`: see `user_for_programs`. `stop_grace`: seconds between
     SIGTERM and SIGKILL. `descriptors`: how many open files a program without a sandbox may have.
 
     Raises ServerNotStarted with what to do, OptionInvalid.

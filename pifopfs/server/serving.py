@@ -14,7 +14,7 @@ import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -90,15 +90,24 @@ async def open_server(
             nursery.cancel_scope.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Whether this process was told to end."""
+
+    first: trio.Event = field(default_factory=trio.Event)
+    second: trio.Event = field(default_factory=trio.Event)
+    """Told again: there is no more patience."""
+
+
 @asynccontextmanager
-async def told_by_signals() -> AsyncIterator[trio.Event]:
-    """An event that is set when this process is told to end; meanwhile that does not kill it."""
-    told = trio.Event()
+async def told_by_signals() -> AsyncIterator[Signals]:
+    """Set when this process is told to end; meanwhile that does not kill it."""
+    told = Signals()
     with trio.open_signal_receiver(*SIGNALS) as signals:
 
         async def hear() -> None:
             async for _ in signals:
-                told.set()
+                (told.second if told.first.is_set() else told.first).set()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hear)

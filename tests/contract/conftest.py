@@ -11,11 +11,11 @@ import pytest
 import trio
 
 from pifopfs.api import Deadlines, FunctionClient
+from pifopfs.machine import BUBBLEWRAP, NONE
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
 from pifopfs.server.gate import Gate, KeyGate, OwnUser
-from pifopfs.server.http import listen
-from pifopfs.server.isolation import BUBBLEWRAP, NONE
+from pifopfs.server.http import listen, unix_door
 from pifopfs.server.keys import Keys, master_key
 from pifopfs.server.limits import Limits
 from pifopfs.server.routes import make_app
@@ -98,7 +98,7 @@ class Site:
                 trio.open_nursery() as nursery,
             ):
                 app = make_app(server.executions, self._gate(server))
-                await nursery.start(listen, app, self.socket, self._end.wait)
+                await nursery.start(listen, [unix_door(app, self.socket)], self._end.wait)
                 task_status.started(server)
         finally:
             self._over.set()

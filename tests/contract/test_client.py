@@ -311,9 +311,9 @@ async def test_ended_executions_survive_a_restart_and_a_running_one_was_cut_off(
 
 
 async def test_a_store_has_one_server(site: Site) -> None:
+    from pifopfs.machine import NONE
     from pifopfs.server.catalog import Root
     from pifopfs.server.executions import Settings
-    from pifopfs.server.isolation import NONE
     from pifopfs.server.serving import open_server
 
     with pytest.raises(errors.StateLocked, match="another server"):

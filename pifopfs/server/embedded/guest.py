@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 import trio
 
 from pifopfs.errors import ServerNotStarted
-from pifopfs.server.embedded.host import END, GREETING
+from pifopfs.server.embedded.host import END, GREETING, LONGEST_GREETING
 from pifopfs.server.embedded.place import Place
 from pifopfs.server.function_file import load_function
 from pifopfs.server.serving import holder
@@ -34,13 +35,14 @@ SECRETS = ("PIFOPFS_API_KEY", "PIFOPFS_API_KEY_FILE")
 class Lease:
     """A folder's server, which stays up while this is held. Use it as an async context manager."""
 
-    def __init__(self, folder: Path, linger: float, deadline: float) -> None:
+    def __init__(self, folder: Path, linger: float, deadline: float, isolation: str) -> None:
         self.function = load_function(folder).name
         """AUTHOR/ID."""
         self._folder = folder
         self._place = Place.of(folder)
         self._linger = linger
         self._deadline = deadline
+        self._isolation = isolation
         self._stream: trio.SocketStream | None = None
 
     @property
@@ -65,8 +67,9 @@ class Lease:
         """Join the server, or start it. Raises ServerNotStarted."""
         with trio.move_on_after(self._deadline):
             while True:
-                self._stream = await _knock(self._place)
-                if self._stream is not None:
+                answered = await _knock(self._place)
+                if answered is not None:
+                    self._stream = await self._accepted(*answered)
                     return
                 await self._start()
                 await trio.sleep(PAUSE)
@@ -75,11 +78,21 @@ class Lease:
             f"see {self._place.log_file}"
         )
 
+    async def _accepted(self, stream: trio.SocketStream, isolation: str) -> trio.SocketStream:
+        """Raises ServerNotStarted where the server is not of the kind that is asked for."""
+        if isolation == self._isolation:
+            return stream
+        await stream.aclose()
+        raise ServerNotStarted(
+            f"the server of {self._folder} runs with --isolation {isolation}: mount with that, or "
+            "end it first (pifopfs umount --stop-jobs on its mount)"
+        )
+
     async def _start(self) -> None:
         """Start a server; return when it is ready, or has found another one there."""
         command = [sys.executable, "-m", "pifopfs", "serve-folder", str(self._folder)]
         result = await trio.run_process(
-            [*command, f"--linger={self._linger}"],
+            [*command, f"--linger={self._linger}", f"--isolation={self._isolation}"],
             stdout=subprocess.DEVNULL,
             capture_stderr=True,
             check=False,
@@ -104,13 +117,13 @@ class Lease:
             self._stream = None
 
 
-async def join_or_start(folder: Path, *, linger: float, deadline: float) -> Lease:
+async def join_or_start(folder: Path, *, linger: float, deadline: float, isolation: str) -> Lease:
     """Hold the server of a folder. `linger` is how long a new one outlives its last use, in
-    seconds, `deadline` how long it may take to be ready.
+    seconds, `deadline` how long it may take to be ready, `isolation` one of `machine.ISOLATIONS`.
 
     Raises FunctionFileInvalid, ServerNotStarted.
     """
-    lease = Lease(folder, linger, deadline)
+    lease = Lease(folder, linger, deadline, isolation)
     await lease.take()
     return lease
 
@@ -121,10 +134,11 @@ async def end_embedded(folder: Path) -> None:
     Raises ServerNotStarted where it does not end.
     """
     place = Place.of(folder)
-    stream = await _knock(place)
-    if stream is None:
+    answered = await _knock(place)
+    if answered is None:
         await _until_unlocked(folder, place)
         return
+    stream, _ = answered
     async with stream:
         server = _peer(stream)
         with trio.move_on_after(END_TIMEOUT):
@@ -181,28 +195,38 @@ def _unreachable(folder: Path, place: Place) -> ServerNotStarted | None:
     )
 
 
-async def _knock(place: Place) -> trio.SocketStream | None:
-    """A connection that the server has taken, None where there is no server."""
+async def _knock(place: Place) -> tuple[trio.SocketStream, str] | None:
+    """A connection that the server has taken, and its isolation; None where there is no server."""
     for path in (place.lease_address, place.lease):
-        stream = await _connect(path)
-        if stream is not None:
-            return stream
+        answered = await _connect(path)
+        if answered is not None:
+            return answered
     return None
 
 
-async def _connect(path: Path) -> trio.SocketStream | None:
+async def _connect(path: Path) -> tuple[trio.SocketStream, str] | None:
     try:
         stream = await trio.open_unix_socket(os.fspath(path))
     except OSError:
         return None
-    try:
-        greeting = await stream.receive_some(len(GREETING))
-    except trio.BrokenResourceError:
-        greeting = b""
-    if greeting == GREETING:
-        return stream
+    begin, end = GREETING.split(b"%b")
+    greeting = await _line(stream)
+    if greeting.startswith(begin) and greeting.endswith(end):
+        return stream, greeting.removeprefix(begin).removesuffix(end).decode()
     await stream.aclose()
     return None
+
+
+async def _line(stream: trio.SocketStream) -> bytes:
+    """What the server says first."""
+    line = b""
+    with contextlib.suppress(trio.BrokenResourceError):
+        while not line.endswith(b"\n") and len(line) < LONGEST_GREETING:
+            piece = await stream.receive_some(LONGEST_GREETING - len(line))
+            if not piece:
+                break
+            line += piece
+    return line
 
 
 async def _until_closed(stream: trio.SocketStream) -> None:

@@ -14,8 +14,7 @@ from pifopfs.server.catalog import OneFolder
 from pifopfs.server.embedded.place import Place, point
 from pifopfs.server.executions import Settings
 from pifopfs.server.gate import OwnUser
-from pifopfs.server.http import listen
-from pifopfs.server.isolation import BUBBLEWRAP
+from pifopfs.server.http import listen, unix_door
 from pifopfs.server.routes import make_app
 from pifopfs.server.serving import Server, open_server, told_by_signals
 from pifopfs.server.sockets import accept
@@ -25,12 +24,16 @@ log = logging.getLogger(__name__)
 SETTINGS = Settings(discard_pending=None, discard_ended=None)
 """What a mount shows must not expire."""
 
-GREETING = b"pifopfs\n"
+GREETING = b"pifopfs %b\n"
+"""With what keeps programs apart."""
+LONGEST_GREETING = 100
 END = b"end\n"
 """What a client sends to end the server and all that runs on it."""
 
 
-async def serve_folder(folder: Path, *, linger: float, ready: Callable[[], None]) -> None:
+async def serve_folder(
+    folder: Path, *, linger: float, isolation: str, ready: Callable[[], None]
+) -> None:
     """Serve until there has been no client and no running program for `linger` seconds.
 
     Raises StateLocked where the folder has a server, ServerNotStarted.
@@ -42,18 +45,18 @@ async def serve_folder(folder: Path, *, linger: float, ready: Callable[[], None]
             OneFolder(folder),
             place.store,
             SETTINGS,
-            isolation=BUBBLEWRAP,
+            isolation=isolation,
             descriptors=descriptors,
         ) as server,
         trio.open_nursery() as nursery,
     ):
-        leases, over = _Leases(server), trio.Event()
+        leases, over = _Leases(server, isolation), trio.Event()
         app, linked = make_app(server.executions, OwnUser()), partial(_link, place.http_link)
-        await nursery.start(listen, app, place.http_sockets, over.wait, linked)
+        await nursery.start(listen, [unix_door(app, place.http_sockets, linked)], over.wait)
         await nursery.start(leases.serve, place)
         log.info("serving %s", folder)
         ready()
-        await leases.until_unneeded(linger, told)
+        await leases.until_unneeded(linger, told.first)
         if leases.told.is_set():
             await server.runs.end_all()
         over.set()
@@ -63,8 +66,9 @@ async def serve_folder(folder: Path, *, linger: float, ready: Callable[[], None]
 class _Leases:
     """The connections to the lease socket, each a client that holds the server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, isolation: str) -> None:
         self._server = server
+        self._greeting = GREETING % isolation.encode()
         self._scope = trio.CancelScope()
         self._closed = False
         """No client is taken any more: it starts another server, which waits for our lock."""
@@ -87,7 +91,7 @@ class _Leases:
             return
         with self._server.occupancy.held():
             try:
-                await stream.send_all(GREETING)
+                await stream.send_all(self._greeting)
                 if await stream.receive_some(len(END)) == END:
                     self.told.set()
                     await trio.sleep_forever()  # the end of the connection is the answer

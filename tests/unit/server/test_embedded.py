@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from pifopfs import errors
-from pifopfs.machine import try_lock
+from pifopfs.machine import BUBBLEWRAP, try_lock
 from pifopfs.server import sockets
 from pifopfs.server.embedded import Lease, Place, end_embedded, guest, host, serve_folder
 from tests.functions import write_function
@@ -34,7 +34,7 @@ async def greeted(place: Place) -> trio.SocketStream | None:
     except OSError:
         return None
     with contextlib.suppress(trio.BrokenResourceError):
-        if await stream.receive_some(100) == host.GREETING:
+        if await stream.receive_some(100) == host.GREETING % b"bubblewrap":
             return stream
     await stream.aclose()
     return None
@@ -46,7 +46,7 @@ async def start(nursery: trio.Nursery, folder: Path, linger: float) -> trio.Even
 
     async def serve(task_status: trio.TaskStatus[None]) -> None:
         ready: Callable[[], None] = task_status.started
-        await serve_folder(folder, linger=linger, ready=ready)
+        await serve_folder(folder, linger=linger, isolation=BUBBLEWRAP, ready=ready)
         over.set()
 
     await nursery.start(serve)
@@ -122,7 +122,7 @@ async def test_regression_a_server_whose_runtime_folder_went_is_found_again(
     first = await greeted(place)
     assert first is not None
     shutil.rmtree(root / "run")
-    lease = Lease(root / "fn", 60, 10)
+    lease = Lease(root / "fn", 60, 10, BUBBLEWRAP)
     await found(lease)
     assert place.http.exists()
     assert place.http.parent.stat().st_mode & 0o077 == 0
@@ -141,7 +141,7 @@ async def test_a_server_whose_runtime_folder_cannot_be_made_anew_listens_beside_
     shutil.rmtree(root / "run")
     (root / "run").touch()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(root / "another"))
-    lease = Lease(root / "fn", 60, 10)
+    lease = Lease(root / "fn", 60, 10, BUBBLEWRAP)
     await found(lease)
     async with await trio.open_unix_socket(lease.endpoint.removeprefix("unix:")) as stream:
         await stream.send_all(b"GET /local/fn HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -169,7 +169,7 @@ async def test_a_client_with_another_runtime_folder_finds_the_server(
 ) -> None:
     over = await start(nursery, root / "fn", linger=0.01)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(root / "another"))
-    async with Lease(root / "fn", 60, 10) as lease:
+    async with Lease(root / "fn", 60, 10, BUBBLEWRAP) as lease:
         await found(lease)
     with trio.fail_after(10):
         await over.wait()
@@ -182,7 +182,7 @@ async def test_a_link_that_is_too_long_for_the_kernel_is_followed(
     monkeypatch.setenv("XDG_STATE_HOME", str(root / ("x" * 100)))
     monkeypatch.setattr(sockets, "CHECK_INTERVAL", 0.02)
     over = await start(nursery, root / "fn", linger=0.01)
-    async with Lease(root / "fn", 60, 10) as lease:
+    async with Lease(root / "fn", 60, 10, BUBBLEWRAP) as lease:
         await found(lease)
         assert lease.endpoint == f"unix:{place.http}"
     with trio.fail_after(10):
@@ -200,10 +200,10 @@ async def test_regression_a_server_that_cannot_be_reached_is_named(
     monkeypatch.setattr(guest, "END_TIMEOUT", 0.1)
     words = rf"a server of {root}/fn runs \(process 123\) but cannot be reached; .*kill 123"
     with pytest.raises(errors.ServerNotStarted, match=words):
-        await Lease(root / "fn", 60, 0.1).take()
+        await Lease(root / "fn", 60, 0.1, BUBBLEWRAP).take()
     with pytest.raises(errors.ServerNotStarted, match=words):
         await end_embedded(root / "fn")
     os.close(lock)
     with pytest.raises(errors.ServerNotStarted, match="was not ready within"):
-        await Lease(root / "fn", 60, 0.1).take()
+        await Lease(root / "fn", 60, 0.1, BUBBLEWRAP).take()
     await end_embedded(root / "fn")

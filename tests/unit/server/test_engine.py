@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from pifopfs.machine import look, processes, start_time
+from pifopfs.machine import ISOLATIONS, look, processes, start_time
 from pifopfs.server.engines.local import LocalEngine, LocalJob
-from pifopfs.server.isolation import KINDS, open_engine
+from pifopfs.server.isolation import open_engine
 from pifopfs.server.memory.polling import Polling
 from pifopfs.server.processes import Trace, kill_session
 from pifopfs.server.sandbox.launch import Launch
@@ -53,7 +53,7 @@ class Place:
             return (await job.wait()).code, b"".join(said).decode()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=ISOLATIONS)
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return await make_place(tmp_path, request.param)
 

@@ -1,0 +1,123 @@
+"""serve, and the server of a mounted folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import click
+import trio
+
+from pifopfs import config as configuration
+from pifopfs.cli.group import (
+    FILE,
+    FOLDER,
+    ISOLATION,
+    ISOLATION_HELP,
+    LOG_LEVEL,
+    MEGABYTES,
+    MINUTES,
+    NUMBER,
+    in_background,
+    log_to,
+    pifopfs,
+)
+from pifopfs.cli.reporting import EXIT_CODE_HELP
+from pifopfs.machine import BUBBLEWRAP
+from pifopfs.server.embedded import Place, serve_folder
+from pifopfs.server.limits import DEFAULT, Limits
+from pifopfs.server.site import Site, serve_root
+
+
+@pifopfs.command("serve", epilog=EXIT_CODE_HELP)
+@click.argument("root", type=FOLDER)
+@click.option("--host", "hosts", multiple=True, help="An IP address (127.0.0.1 and ::1).")
+@click.option("--port", type=click.IntRange(0, 65535), help="A port (3445); 0 is any free one.")
+@click.option("--tls-cert", type=FILE, help="The server's certificate, in PEM.")
+@click.option("--tls-key", type=FILE, help="Its private key.")
+@click.option(
+    "--socket",
+    type=FILE,
+    help="A Unix socket instead, without keys; in a folder that only you can enter.",
+)
+@click.option("--state-dir", type=FOLDER, help="Where executions, files and keys are kept.")
+@click.option("--isolation", type=ISOLATION, help=ISOLATION_HELP)
+@click.option("--run-as", metavar="USER", help="Whom programs run as, for root (nobody).")
+@click.option("--max-memory", type=MEGABYTES, metavar="MB", help="Of each run (no limit).")
+@click.option("--max-time", type=MINUTES, metavar="MINUTES", help="Of each run (no limit).")
+@click.option("--max-disk", type=MEGABYTES, metavar="MB", help="In a run's folder (65536).")
+@click.option("--max-processes", type=NUMBER, help="Of each run, with threads (1024).")
+@click.option("--max-log", type=MEGABYTES, metavar="MB", help="Kept of each log (64).")
+@click.option("--max-input", type=MEGABYTES, metavar="MB", help="Of one input (65536).")
+@click.option("--log-level", type=LOG_LEVEL, default="info", show_default=True)
+def serve_command(  # one parameter for each flag
+    root: Path,
+    *,
+    hosts: tuple[str, ...],
+    port: int | None,
+    run_as: str | None,
+    isolation: str | None,
+    log_level: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    socket: Path | None,
+    state_dir: Path | None,
+    **limits: float | None,
+) -> None:
+    """Serve the functions ROOT/AUTHOR/ID/function.json over HTTPS, until interrupted.
+
+    See docs/SERVER.md: keys, limits, the sandbox.
+    """
+    cert, key, socket, state = map(_absolute, (tls_cert, tls_key, socket, state_dir))
+    site = Site.of(
+        configuration.absolute(root),
+        hosts=hosts,
+        port=port,
+        tls_cert=cert,
+        tls_key=key,
+        socket=socket,
+        state=state,
+        isolation=configuration.find_isolation(isolation, os.environ) or BUBBLEWRAP,
+        run_as=run_as,
+        limits=_limits(limits),
+    )
+    log_to(logging.StreamHandler(), log_level)
+
+    def ready(lines: list[str]) -> None:
+        for line in lines:
+            click.echo(os.fsencode(line))
+
+    trio.run(partial(serve_root, site, ready=ready))
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else configuration.absolute(path)
+
+
+def _limits(given: dict[str, float | None]) -> Limits:
+    """Each that is given takes the place of the default."""
+    named = {name: value for name, value in given.items() if value is not None}
+    told = Limits.of(named)
+    names = (name.removeprefix("max_") for name in named)
+    return replace(DEFAULT, **{name: getattr(told, name) for name in names})
+
+
+@pifopfs.command("serve-folder", hidden=True)
+@click.argument("folder", type=FOLDER)
+@click.option("--linger", type=click.FloatRange(min=0), default=60.0, show_default=True)
+@click.option("--isolation", type=ISOLATION, default=BUBBLEWRAP, show_default=True)
+def serve_folder_command(folder: Path, linger: float, isolation: str) -> None:
+    """Serve one folder in the background, for its mounts, until nobody has needed that for a while.
+
+    `mount` does this by itself.
+    """
+    folder = configuration.absolute(folder).resolve()  # before the daemon changes to /
+
+    def run(ready: Callable[[], None]) -> None:
+        trio.run(partial(serve_folder, folder, linger=linger, isolation=isolation, ready=ready))
+
+    in_background(run, Place.of(folder).log_file, "info")

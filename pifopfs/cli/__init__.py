@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pifopfs.cli import keys, mounts, servers
 from pifopfs.cli.group import pifopfs
-from pifopfs.cli.reporting import EXIT_CODES, reported
+from pifopfs.cli.reporting import EXIT_CODE_HELP, EXIT_CODES, reported
 from pifopfs.mount import daemon
 
-__all__ = ["COMMANDS", "EXIT_CODES", "main"]
+__all__ = ["COMMANDS", "EXIT_CODES", "EXIT_CODE_HELP", "main"]
 
 COMMANDS = (mounts, servers, keys)
 """Each adds its commands to `pifopfs`."""

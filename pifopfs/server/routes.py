@@ -39,6 +39,9 @@ DRAIN_SIZE = 64 << 20
 LONGEST_PIECE = 4 << 20
 """Bytes of a log in one answer, for those who ask for it from an offset on: they ask again."""
 
+LONGEST_OFFSET = 15
+"""Digits."""
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -166,7 +169,7 @@ def _offset(request: Request) -> int | None:
     text = request.query_params.get("log_offset")
     if text is None:
         return None
-    if not text.isdecimal() or len(text) > 18:
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_OFFSET):
         raise Refusal("log_offset must be a whole number of bytes")
     return int(text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -33,6 +34,8 @@ class Site:
     nursery: trio.Nursery
     isolation: str = BUBBLEWRAP
     with_keys: bool = False
+    app: Any = None
+    """The application, without what is wrapped around it."""
     server: Server | None = None
     _end: trio.Event | None = None
     _over: trio.Event | None = None
@@ -98,6 +101,7 @@ class Site:
                 trio.open_nursery() as nursery,
             ):
                 app = make_app(server.executions, self._gate(server))
+                self.app = app._app  # type: ignore[attr-defined]
                 await nursery.start(listen, [unix_door(app, self.socket)], self._end.wait)
                 task_status.started(server)
         finally:

@@ -67,8 +67,10 @@ def test_the_function_file_and_the_library(root: Path, env: dict[str, str]) -> N
     (folder / "function.json").write_text(block("Functions in folders", "json"))
     (folder / "tsp.py").write_bytes((EXAMPLES / "tsp" / "tsp.py").read_bytes())
     (root / "solve.py").write_text(block("The client library", "python"))
+    (root / "own").mkdir(mode=0o700)
+    pifopfs = [sys.executable, "-m", "pifopfs"]
     server = subprocess.Popen(
-        [sys.executable, "-m", "pifopfs", "serve", str(root / "fns")],
+        [*pifopfs, "serve", str(root / "fns"), "--socket", str(root / "own" / "s")],
         env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     try:

@@ -1,0 +1,60 @@
+"""A server that is killed, or told to end, takes its programs along, and tells the truth later."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakeservice import until
+from tests.functions import write_function
+from tests.mount.test_serve import serving
+from tests.unit.server.test_engine import alive, marker, program
+
+
+def call(socket: Path, method: str, path: str) -> dict[str, Any]:
+    answer = subprocess.run(
+        ["curl", "-s", "--unix-socket", socket, "-X", method, f"http://localhost/joe/fn{path}"],
+        capture_output=True, text=True, check=True, timeout=20, env=os.environ | {"no_proxy": "*"},
+    )  # fmt: skip
+    return dict(json.loads(answer.stdout))
+
+
+def groups() -> list[str]:
+    """The control groups of runs, by name."""
+    return [path.name for path in Path("/sys/fs/cgroup").glob("**/*pifopfs*/run-*")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_no_program_survives_its_server_at_any_moment(root: Path, number: signal.Signals) -> None:
+    mark = marker()
+    script = f"setsid sh -c 'trap \"\" TERM; sleep {mark}' & trap '' TERM; echo up; sleep {mark}"
+    write_function(root / "fns" / "joe" / "fn", script, limits={"max_memory": 100})
+    (root / "own").mkdir(mode=0o700)
+    socket = root / "own" / "s"
+    started: list[str] = []
+    for turn in range(8):
+        with serving(root, "--socket", str(socket)) as (process, _):
+            for id_ in started:
+                seen = call(socket, "GET", f"/executions/{id_}")
+                assert (seen["status"], seen["end_reason"]) == ("ended", "system-error")
+                assert "cut off" in seen["log"]
+            assert alive(mark) == []
+            assert groups() == []
+            started = [str(call(socket, "POST", "/executions")["id"]) for _ in range(3)]
+            for id_ in started:
+                call(socket, "POST", f"/executions/{id_}/start")
+            time.sleep(random.uniform(0, 0.05 if turn else 1))  # any moment is a right one
+            process.send_signal(number)
+            process.wait(20)
+            until(lambda: not [pid for pid in alive(mark) if "bwrap" not in program(pid)], 5)
+    with serving(root, "--socket", str(socket)):
+        assert alive(mark) == []
+        assert groups() == []

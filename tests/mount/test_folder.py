@@ -38,6 +38,10 @@ def folder_mount(folder: Path, root: Path, *args: str) -> Mount:
     return Mount(root, str(folder), *args, env=LINGER)
 
 
+UNCONFINED = ("--isolation", "none")
+"""For programs that tell of themselves in this machine's files, or wait for one."""
+
+
 # ── The main job ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -80,7 +84,7 @@ def test_a_program_that_is_not_installed_says_so_in_the_log(
         (tools / name).symlink_to(
             subprocess.check_output(["which", name], text=True).strip()  # glpsol is not among them
         )
-    mount = Mount(root, "example:glpk")
+    mount = Mount(root, "example:glpk", "--isolation", "none")  # the sandbox has a path of its own
     mount.env["PATH"] = str(tools)
     with mount:
         mount.sh(
@@ -130,6 +134,7 @@ def test_names_of_outputs_and_inputs_are_the_functions(
             "author": "local",
             "input": [{"id": "a", "path": "a.txt"}],
             "output": [{"id": "r", "path": "r.txt"}],
+            "isolation": "bubblewrap",
         }
         line = next(li for li in Path("/proc/mounts").read_text().splitlines() if str(root) in li)
         assert line.startswith("local/fn ")
@@ -205,7 +210,7 @@ def test_what_runs_outlives_the_unmount_and_a_killed_daemon(
     root: Path, make_function: Callable[..., Path]
 ) -> None:
     folder = make_function(f"while ! [ -e {root}/go ]; do sleep 0.05; done; echo 42 > r.txt")
-    with folder_mount(folder, root) as mount:
+    with folder_mount(folder, root, *UNCONFINED) as mount:
         mount.sh("mkdir executions/j executions/k")
         mount.sh("echo 1 > executions/j/start")
         pid = until(lambda: server_pid(mount))
@@ -224,7 +229,7 @@ def test_a_server_that_runs_something_stays_up_until_that_has_ended(
     root: Path, make_function: Callable[..., Path]
 ) -> None:
     folder = make_function(f"while ! [ -e {root}/go ]; do sleep 0.05; done; echo 42 > r.txt")
-    with folder_mount(folder, root) as mount:
+    with folder_mount(folder, root, *UNCONFINED) as mount:
         mount.sh("mkdir executions/j; echo 1 > executions/j/start")
         pid = until(lambda: server_pid(mount))
         mount.umount()
@@ -239,7 +244,9 @@ def test_a_server_that_runs_something_stays_up_until_that_has_ended(
 def test_stop_jobs_ends_the_server_and_what_runs_on_it_now(
     root: Path, make_function: Callable[..., Path]
 ) -> None:
-    with folder_mount(make_function(f"echo $$ > {root}/pid; sleep 600"), root) as mount:
+    with folder_mount(
+        make_function(f"echo $$ > {root}/pid; sleep 600"), root, *UNCONFINED
+    ) as mount:
         mount.sh("mkdir executions/j; echo 1 > executions/j/start")
         until(lambda: (root / "pid").exists() and (root / "pid").read_text())
         server, program = until(lambda: server_pid(mount)), int((root / "pid").read_text())
@@ -266,7 +273,9 @@ def test_stop_jobs_after_the_daemon_was_killed(
 def test_a_server_that_is_killed_is_started_again_and_tells_what_was_cut_off(
     root: Path, make_function: Callable[..., Path]
 ) -> None:
-    with folder_mount(make_function(f"echo $$ > {root}/pid; sleep 600"), root) as mount:
+    with folder_mount(
+        make_function(f"echo $$ > {root}/pid; sleep 600"), root, *UNCONFINED
+    ) as mount:
         mount.sh("mkdir executions/j executions/k; echo kept > executions/k/input/a")
         mount.sh("echo 1 > executions/j/start")
         until(lambda: (root / "pid").exists() and (root / "pid").read_text())
@@ -284,7 +293,9 @@ def test_regression_a_signal_ends_the_server_in_order(
     root: Path, make_function: Callable[..., Path], number: signal.Signals
 ) -> None:
     """It died of it, and its programs ran on."""
-    with folder_mount(make_function(f"echo $$ > {root}/pid; sleep 600"), root) as mount:
+    with folder_mount(
+        make_function(f"echo $$ > {root}/pid; sleep 600"), root, *UNCONFINED
+    ) as mount:
         mount.sh("mkdir executions/j; echo 1 > executions/j/start")
         until(lambda: (root / "pid").exists() and (root / "pid").read_text())
         server, program = until(lambda: server_pid(mount)), int((root / "pid").read_text())
@@ -350,7 +361,9 @@ def test_a_server_that_cannot_start_says_why(
 def test_a_key_is_not_handed_to_the_programs_of_a_folder(
     root: Path, make_function: Callable[..., Path]
 ) -> None:
-    mount = folder_mount(make_function("tr '\\0' '\\n' < /proc/$PPID/environ > r.txt"), root)
+    mount = folder_mount(
+        make_function("tr '\\0' '\\n' < /proc/$PPID/environ > r.txt"), root, *UNCONFINED
+    )
     mount.env["PIFOPFS_API_KEY"] = "apikey_secret"
     with mount:
         mount.sh("mkdir executions/j; echo 1 > executions/j/start; cat executions/j/wait")

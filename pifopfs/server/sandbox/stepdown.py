@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pifopfs.errors import OptionInvalid
+from pifopfs.machine import mounts
 
 STAGE = Path("/tmp")  # noqa: S108  # an empty one, of the shell's own view
 """There on every system, and open to everybody."""
 
-NAMESPACE = ("unshare", "--mount", "--propagation", "private", "--")
+NAMESPACE = ("unshare", "--mount", "--propagation", "slave", "--")
+"""What is unmounted outside is so here, too, where the system tells namespaces of it."""
+
+NEEDED = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc", "/dev")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,30 @@ def stage(places: Mapping[str, str], scratch: Path) -> list[str]:
         target = f"{here}/{Path(place).name}"
         make = f"mkdir {target}" if Path(path).is_dir() else f": > {target}"
         lines += [make, f"mount --bind {shlex.quote(path)} {target}"]
-    lines.append(f"mount --move {here} {STAGE}")
+    before, after = _let_go(scratch)
+    lines += [*before, f"mount --move {here} {STAGE}", *after]
     # /proc may be closed to all but root; a machine that allows no new one leaves it open
     return [*lines, "mount -t proc proc /proc 2>/dev/null || :"]
+
+
+def _let_go(scratch: Path) -> tuple[list[str], list[str]]:
+    """What is mounted elsewhere is not kept from being unmounted by a run that has no use for it.
+
+    Most of all a mount of ours: its daemon waits for the last who has it. The lines for before the
+    move to STAGE, and for after it: what `scratch` is in.
+    """
+    needed = [Path(path) for path in NEEDED]
+    found = {mounted.mountpoint for mounted in mounts()} - {Path("/")}
+    others = {path for path in found if not any(path.is_relative_to(top) for top in needed)}
+    around = others.intersection(scratch.parents)
+    return _unmount(others - around), _unmount(around - {STAGE})
+
+
+def _unmount(paths: set[Path]) -> list[str]:
+    """With a path goes all below it."""
+    topmost = sorted(path for path in paths if paths.isdisjoint(path.parents))
+    words = " ".join(shlex.quote(str(path)) for path in topmost)
+    return [f"umount --lazy {words} 2>/dev/null || :"] if words else []
 
 
 def become(user: User) -> list[str]:

@@ -6,6 +6,7 @@ Hypercorn's own accept loop lets an exception in one connection end the whole se
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,12 +24,18 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 
+from pifopfs.server.lingering import KEY, Arrival, Watched, take_rest
 from pifopfs.server.sockets import accept
 
 log = logging.getLogger(__name__)
 
 GRACE = 3.0
 """Seconds for requests under way when the server ends."""
+
+KEEPALIVE = 15.0
+"""Seconds for which an idle connection is kept: more than httpx and node do (5), or a request of
+theirs could meet its end.
+"""
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
@@ -101,9 +108,10 @@ class _Connections:
     """Serves connections, each on its own."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = wrap_app(cast("ASGIFramework", app), 0, "asgi")
+        self._app = wrap_app(cast("ASGIFramework", Watched(app)), 0, "asgi")
         self._context = WorkerContext(None)
         self._config = Config()
+        self._config.keep_alive_timeout = KEEPALIVE
         self._config.include_server_header = False
         self._config.accesslog = None
         self._config.errorlog = logging.getLogger("hypercorn")
@@ -112,19 +120,23 @@ class _Connections:
 
     async def serve(self, stream: Stream) -> None:
         self._open.add(stream)
+        arrival = Arrival()
+        connection = _Stream(stream, arrival)
         try:
             await TCPServer(
                 self._app,
                 self._config,
                 self._context,
-                ConnectionState({}),
-                _Stream(stream),  # type: ignore[arg-type]  # it takes plain streams as well
+                ConnectionState({KEY: arrival}),
+                connection,  # type: ignore[arg-type]  # it takes plain streams as well
             )
+            await connection.take_rest()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
             log.debug("a client has gone")
         except* Exception as group:  # noqa: BLE001  # whatever it is, it is this connection's
             log.warning("a connection failed: %r", group.exceptions)
         finally:
+            connection.let_go()
             self._open.remove(stream)
             if not self._open:
                 self._all_closed.set()
@@ -146,14 +158,33 @@ class _Connections:
 
 class _Stream:
     """A connection on which Hypercorn's own errors (of a request that is no HTTP) have the body
-    that every error has.
+    that every error has, and whose client reads its answer also when it is still sending.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, arrival: Arrival) -> None:
         self._stream = stream
+        self._arrival = arrival
+        self._kept: trio.socket.SocketType | None = None
+        """The connection, which is not to be reset by its closing."""
         self.socket = _socket(stream)
         self.receive_some = stream.receive_some
-        self.aclose = stream.aclose
+
+    async def aclose(self) -> None:
+        if self._arrival.unfinished and self._kept is None:
+            with contextlib.suppress(OSError):  # the client has gone, or no descriptor is left
+                self._kept = self.socket.dup()
+                self.socket.shutdown(trio.socket.SHUT_WR)
+        await self._stream.aclose()
+
+    async def take_rest(self) -> None:
+        """After the end: let the client come to read its answer."""
+        if self._kept is not None:
+            await take_rest(self._kept)
+
+    def let_go(self) -> None:
+        """The connection is no longer needed."""
+        if self._kept is not None:
+            self._kept.close()
 
     async def send_eof(self) -> None:
         """TLS has none of its own."""
@@ -161,7 +192,10 @@ class _Stream:
             await self._stream.send_eof()
 
     async def send_all(self, data: bytes) -> None:
-        await self._stream.send_all(with_body(data))
+        whole = with_body(data)
+        if whole is not data:  # what came is not understood: nor is where it ends
+            self._arrival.unfinished = True
+        await self._stream.send_all(whole)
 
 
 def _socket(stream: Stream) -> trio.socket.SocketType:

@@ -25,7 +25,7 @@ from pifopfs.server.keys import Keys
 from pifopfs.server.limits import DEFAULT, Limits
 from pifopfs.server.routes import make_app
 from pifopfs.server.serving import Server, open_server, told_by_signals
-from pifopfs.server.tls import ADDRESSES, NAME, Certificate, own_certificate
+from pifopfs.server.tls import ADDRESSES, Certificate, own_certificate
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Network:
     certificate: Certificate | None = None
     """The operator's; None: one that the server makes."""
     optional: bool = True
-    """An address that this machine does not have is left out."""
+    """An address after the first that this machine does not have is left out."""
 
     @classmethod
     def of(
@@ -57,12 +57,13 @@ class Network:
         certificate = Certificate(cert, key) if cert is not None and key is not None else None
         if certificate is not None:
             certificate.context()
-        addresses = tuple(_address(host) for host in hosts) or ADDRESSES
+        addresses = tuple(dict.fromkeys(map(_address, hosts))) or ADDRESSES
         for address in addresses:
-            if certificate is None and not tcp.is_loopback(address):
+            if certificate is None and address not in ADDRESSES:
                 raise OptionInvalid(
-                    f"--host {address}: others can reach it, so it needs a certificate that they "
-                    "trust: --tls-cert and --tls-key"
+                    f"--host {address}: the server's own certificate is for "
+                    f"{' and '.join(ADDRESSES)} only; name one for this address: --tls-cert and "
+                    "--tls-key"
                 )
         return cls(addresses, PORT if port is None else port, certificate, optional=not hosts)
 
@@ -197,12 +198,12 @@ def _doors(site: Site, server: Server, keys: Keys, functions: str) -> tuple[list
         lines.append(f"serving {functions} on unix:{site.socket}")
     if site.network is not None:
         certificate = site.network.certificate or _own(site.state)
-        optional = site.network.hosts if site.network.optional else ()
+        optional = site.network.hosts[1:] if site.network.optional else ()
         listeners = tcp.bind(site.network.hosts, site.network.port, optional)
         app = make_app(server.executions, KeyGate(keys, trusted=False))
         doors.append(Door(app, partial(tcp.accept, listeners, certificate.context())))
         port = listeners[0].getsockname()[1]
-        lines += [f"serving {functions} on https://{_name(site.network)}:{port}"]
+        lines += [f"serving {functions} on https://{_name(site.network, certificate)}:{port}"]
         if certificate.own:
             lines.append(f"certificate: {certificate.certificate} (for --ca-file)")
     return doors, lines
@@ -215,12 +216,10 @@ def _own(state: Path) -> Certificate:
         raise ServerNotStarted(f"no certificate can be made: {error}") from error
 
 
-def _name(network: Network) -> str:
-    """By which clients find the server."""
+def _name(network: Network, certificate: Certificate) -> str:
+    """By which clients find the server, and know it."""
     host = network.hosts[0]
-    if tcp.is_loopback(host):
-        return NAME
-    return f"[{host}]" if ":" in host else host
+    return certificate.name() or (f"[{host}]" if ":" in host else host)
 
 
 async def _ensure_masters(keys: Keys, catalog: Root) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import json
 import logging
 import socket
@@ -34,11 +33,6 @@ PLAIN_REFUSED = (
 )
 
 Serve = Callable[[trio.SSLStream[trio.SocketStream]], Awaitable[object]]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    return ipaddress.ip_address(host).is_loopback
 
 
 def bind(hosts: Sequence[str], port: int, optional: Sequence[str] = ()) -> list[socket.socket]:

@@ -64,6 +64,16 @@ class Certificate:
             ) from None
         return context
 
+    def name(self) -> str | None:
+        """The first host that it is for, by name; None where it tells none. Raises OSError."""
+        try:
+            certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        except (ValueError, x509.ExtensionNotFound):
+            return None
+        hosts = names.value.get_values_for_type(x509.DNSName)
+        return next((host for host in hosts if "*" not in host), None)
+
 
 def _no_password() -> str:
     """OpenSSL would ask at the terminal."""

@@ -185,6 +185,16 @@ def test_an_environment_variable_that_means_nothing(unmounted: Mount) -> None:
     fails(unmounted, 2, "PIFOPFS_STALL", "soon")
 
 
+def test_an_isolation_is_for_folders_and_one_of_those_there_are(
+    unmounted: Mount, make_function: Callable[..., Path]
+) -> None:
+    unmounted.args = (*unmounted.args, "--isolation", "none")
+    fails(unmounted, 2, "--isolation", "joe/tsp")
+    unmounted.target, unmounted.args = str(make_function("true")), ()
+    unmounted.env["PIFOPFS_ISOLATION"] = "hope"
+    fails(unmounted, 2, "PIFOPFS_ISOLATION", "hope", "bubblewrap, none")
+
+
 # ── What is right ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -290,7 +300,31 @@ def test_forget_of_a_name_that_is_not_there(mount: Mount) -> None:
     assert mount.pifopfs("forget", "/tmp/executions/x").returncode == 6
 
 
-@pytest.mark.parametrize("command", [[], ["mount"], ["umount"], ["forget"], ["serve"]])
+def test_a_folders_mounts_have_one_isolation_until_its_server_ends(
+    root: Path, make_function: Callable[..., Path]
+) -> None:
+    outside = root / "outside"
+    mount = Mount(root, str(make_function(f"touch {outside}")))
+    other = root / "other"
+    other.mkdir()
+    second = ("mount", mount.target, str(other), "--state-dir", str(root / "second"))
+    with mount:
+        assert '"isolation": "bubblewrap"' in mount.out("cat function.json")
+        result = mount.pifopfs(*second, "--isolation", "none")
+        assert result.returncode == 5
+        assert "--isolation bubblewrap" in result.stderr
+        assert "umount --stop-jobs" in result.stderr
+        assert mount.pifopfs(*second, "--isolation", "bubblewrap").returncode == 0
+        assert mount.pifopfs("umount", str(other)).returncode == 0
+        mount.umount("--stop-jobs")
+        mount.env["PIFOPFS_ISOLATION"] = "none"
+        mount.mount()
+        assert '"isolation": "none"' in mount.out("cat function.json")
+        mount.sh("mkdir executions/j; echo 1 > executions/j/start; cat executions/j/wait")
+        assert outside.exists()
+
+
+@pytest.mark.parametrize("command", [[], ["mount"], ["umount"], ["forget"], ["serve"], ["keys"]])
 def test_help_and_version(command: list[str], root: Path) -> None:
     help_ = subprocess.run(
         [*PIFOPFS, *command, "--help"], capture_output=True, text=True, check=True

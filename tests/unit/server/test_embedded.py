@@ -40,13 +40,15 @@ async def greeted(place: Place) -> trio.SocketStream | None:
     return None
 
 
-async def start(nursery: trio.Nursery, folder: Path, linger: float) -> trio.Event:
+async def start(
+    nursery: trio.Nursery, folder: Path, linger: float, isolation: str = BUBBLEWRAP
+) -> trio.Event:
     """A server; the event is set when it has ended."""
     over = trio.Event()
 
     async def serve(task_status: trio.TaskStatus[None]) -> None:
         ready: Callable[[], None] = task_status.started
-        await serve_folder(folder, linger=linger, isolation=BUBBLEWRAP, ready=ready)
+        await serve_folder(folder, linger=linger, isolation=isolation, ready=ready)
         over.set()
 
     await nursery.start(serve)
@@ -91,6 +93,18 @@ async def test_a_lease_that_is_told_to_end_is_closed_when_the_server_ends(
     assert not place.http.exists()
     await first.aclose()
     await second.aclose()
+
+
+@pytest.mark.parametrize("kinds", [(BUBBLEWRAP, "none"), ("none", BUBBLEWRAP)])
+async def test_a_client_that_asks_for_another_isolation_is_refused_and_holds_nothing(
+    place: Place, root: Path, nursery: trio.Nursery, kinds: tuple[str, str]
+) -> None:
+    runs, asked = kinds
+    over = await start(nursery, root / "fn", linger=0.3, isolation=runs)
+    with pytest.raises(errors.ServerNotStarted, match=rf"--isolation {runs}: .*--stop-jobs"):
+        await Lease(root / "fn", 60, 10, asked).take()
+    with trio.fail_after(10):
+        await over.wait()
 
 
 # ── Its sockets ───────────────────────────────────────────────────────────────────────────────

@@ -2,26 +2,51 @@
 
 It knows nothing of the filesystem or of the client library; they meet over HTTP.
 
+What is served:
+
     function_file  function.json, validated
     catalog        which functions there are
-    store          what is kept on disk
-    database       its SQLite file, on a full disk, too
-    states         the life of an execution, as a table
-    executions     what the requests do
-    runs           executions while they run
-    uploads        inputs on their way
-    workspace      the files of one run
-    copying        a function's folder copied for a run
-    removal        folders removed, whatever is in them
-    engines        where programs run
-    logs           what programs print
-    routes         HTTP to executions
-    answers        documents, errors and bodies as HTTP
-    refusals       what is not granted, by meaning
-    http           connections, and Hypercorn's protocol on them
-    sockets        where they come in
-    serving        a server from start to end
-    occupancy      what keeps one up
+    limits         how much a run may use
     site           `pifopfs serve`: the functions below one folder
     embedded       one server for each mounted folder, started by `mount`
+    serving        a server from start to end
+    occupancy      what keeps one up
+
+Requests:
+
+    http           connections, and Hypercorn's protocol on them
+    lingering      answers before the end of a request
+    sockets, tcp   where connections come in
+    tls            certificates
+    routes         HTTP to executions
+    key_routes     the endpoints of API keys
+    gate           who is admitted
+    callers, keys  who that is
+    cors           pages of other origins
+    openapi        the API described for programs
+    answers        documents, errors and bodies as HTTP
+    refusals       what is not granted, by meaning
+
+Executions:
+
+    states         their life, as a table
+    executions     what the requests do
+    uploads        inputs on their way
+    store          what is kept on disk
+    database       its SQLite file, on a full disk, too
+    runs           executions while they run
+    supervision    what ends a program before its time
+    disk           what it keeps in its folder
+    logs           what it prints
+    workspace      its files
+    copying        a function's folder copied for it
+    removal        folders removed, whatever is in them
+
+Programs:
+
+    isolation      which engine a server has, tried at the start
+    engines        where programs run
+    sandbox        what keeps them apart
+    memory         what keeps their memory within its limit
+    processes      how they are found again after the server has died
 """

@@ -139,6 +139,8 @@ def _excess(work: Path, limit: int, still_wanted: Callable[[], None]) -> str:
         return f"it kept more than its limit of {limit / MEGABYTE:g} MB on disk"
     except TooDeep:
         return f"it made folders within each other, over {DEEPEST} deep"
+    except FileNotFoundError:
+        return ""  # somebody has removed the folder: nothing is in it
     except OSError as error:
         log.warning("the disk use of %s cannot be told: %s", work, error)
     return ""

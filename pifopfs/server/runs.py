@@ -9,14 +9,14 @@ from functools import partial
 
 import trio
 
-from pifopfs.server.engines import Engine, Job
+from pifopfs.server.engines import Engine, Job, MemoryTooSmall
 from pifopfs.server.function_file import ServedFunction
 from pifopfs.server.limits import Limits
 from pifopfs.server.logs import LogWriter
 from pifopfs.server.occupancy import Occupancy
 from pifopfs.server.sandbox.launch import Launch
 from pifopfs.server.store import Record, Store, now
-from pifopfs.server.supervision import LOOKS, Asked, Supervision
+from pifopfs.server.supervision import LOOKS, Asked, Supervision, out_of_memory
 from pifopfs.server.workspace import prepare, produced
 from pifopfs.wire import EndReason, ExecutionId, FileSpec, Status
 
@@ -152,6 +152,8 @@ class Runs:
                 ended, verdict = await launched.until_the_end()
         except _NotWanted:
             return NEVER_LAUNCHED
+        except MemoryTooSmall:
+            return Outcome(EndReason.OUT_OF_MEMORY, note=out_of_memory(run.limits))
         except (OSError, sqlite3.Error) as error:
             log.warning("%s cannot be launched: %s", run.record.id, error)
             if run.job is not None:

@@ -74,7 +74,7 @@ class Supervision:
             ended = await self._job.wait()
             nursery.cancel_scope.cancel()
         if ended.out_of_memory and self._verdict is not STOPPED:
-            return ended, _out_of_memory(self._limits)
+            return ended, Verdict(EndReason.OUT_OF_MEMORY, out_of_memory(self._limits))
         return ended, self._verdict or NORMAL
 
     def _decide(self, verdict: Verdict) -> bool:
@@ -118,11 +118,10 @@ class Supervision:
             await self._job.kill()
 
 
-def _out_of_memory(limits: Limits) -> Verdict:
+def out_of_memory(limits: Limits) -> str:
+    """The line for the log of a run that has exceeded its memory limit."""
     limit = (limits.memory or 0) / MEGABYTE
-    return Verdict(
-        EndReason.OUT_OF_MEMORY, f"ended: it needed more than its memory limit of {limit:g} MB"
-    )
+    return f"ended: it needed more than its memory limit of {limit:.4g} MB"
 
 
 def _excess(work: Path, limit: int, still_wanted: Callable[[], None]) -> str:

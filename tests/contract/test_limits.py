@@ -94,6 +94,15 @@ async def test_a_program_that_needs_more_memory_is_ended(
     assert seen["stopped"] is False
 
 
+@pytest.mark.parametrize("megabytes", [0.01, 0.3])
+async def test_a_limit_that_lets_no_program_start(
+    guarded: Site, http: httpx.AsyncClient, megabytes: float
+) -> None:
+    seen = await ended(guarded, http, "sleep 600", limits={"max_memory": megabytes})
+    assert seen["end_reason"] == "out-of-memory", seen
+    assert f"memory limit of {megabytes:g} MB" in seen["log"]
+
+
 INNOCENT = {
     "segmentation fault": ("kill -SEGV $$", 139),
     "kill -9": ("kill -9 $$", 137),

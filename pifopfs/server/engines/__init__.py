@@ -9,6 +9,10 @@ from pifopfs.server.sandbox.launch import Exit, Launch
 from pifopfs.server.sandbox.stepdown import User
 
 
+class MemoryTooSmall(Exception):
+    """The memory limit of a run does not even let its program start."""
+
+
 class Job(Protocol):
     """A program that was launched."""
 
@@ -42,7 +46,7 @@ class Engine(Protocol):
     async def launch(self, launch: Launch, output: Callable[[bytes], None]) -> Job:
         """Start a program, which waits to be released; `output` gets what it prints.
 
-        Raises OSError where it can't start.
+        Raises OSError where it can't start, MemoryTooSmall.
         """
 
     def clear_up(self, trace: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import trio
 
+from pifopfs.server.engines import MemoryTooSmall
 from pifopfs.server.engines.child import Child
 from pifopfs.server.engines.gate import Gate
 from pifopfs.server.engines.output import Output
@@ -55,12 +56,15 @@ class LocalEngine:
         try:
             starting = _Starting(self._isolation, launch, confinement.join if confinement else ())
             body = await starting.body()
-        except BaseException:
+        except BaseException as error:
             with trio.CancelScope(shield=True):
                 if starting is not None:
                     await starting.give_up()
+                too_small = confinement is not None and confinement.exceeded()
                 if confinement is not None:
                     await confinement.close()
+            if too_small and isinstance(error, OSError):
+                raise MemoryTooSmall from error
             raise
         return LocalJob(starting, body, confinement, output, self._stop_grace)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -16,6 +17,7 @@ from pifopfs import config as configuration
 from pifopfs.cli.reporting import EXIT_CODE_HELP, exit_code, fail, only_leaf, sentence
 from pifopfs.machine import ISOLATIONS, private_folder
 from pifopfs.mount import daemon
+from pifopfs.server.function_file import MOST
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOG_SIZE = 4 * 2**20
@@ -25,8 +27,20 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 LOG_LEVEL = click.Choice(configuration.LOG_LEVELS)
 FILE = click.Path(dir_okay=False, path_type=Path)
 ISOLATION = click.Choice(ISOLATIONS)
-MEGABYTES = MINUTES = click.FloatRange(min=0, min_open=True)
-NUMBER = click.IntRange(min=1)
+
+
+class Amount(click.FloatRange):
+    """A number within a range, which not-a-number is not: every comparison lets it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        amount = super().convert(value, param, ctx)
+        if math.isnan(amount):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return amount
+
+
+MEGABYTES = MINUTES = Amount(min=0, min_open=True, max=MOST, max_open=True)
+NUMBER = click.IntRange(min=1, max=int(MOST), max_open=True)
 
 ISOLATION_HELP = "What keeps programs apart (bubblewrap). none: for functions that you trust."
 

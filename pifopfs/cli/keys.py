@@ -32,7 +32,9 @@ def keys_group() -> None:
 def master_command(function: str, state_dir: Path | None) -> None:
     """Print the master key of a function of a server on this machine."""
     author, id_ = _names(function)
-    folders = [state_dir] if state_dir is not None else sorted(state_folders().glob("*"))
+    folders = sorted(state_folders().glob("*"))
+    if state_dir is not None:
+        folders = [configuration.absolute(state_dir)]
     try:
         found = {folder: master_key(folder, author, id_) for folder in folders}
     except OSError as error:

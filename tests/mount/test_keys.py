@@ -108,6 +108,21 @@ def test_a_key_that_was_deleted_is_refused(author: Author) -> None:
     assert "no API key eve" in author.fails(5, "delete", "joe/fn", "eve", key=master)
 
 
+def test_a_mount_whose_key_is_deleted_is_refused_and_its_job_runs_on(author: Author) -> None:
+    write_function(author.root / "fns" / "joe" / "fn", "sleep 600")
+    master = author.keys("master", "joe/fn")
+    key = author.keys("create", "joe/fn", "eve", key=master)
+    with author.mount("eve", key) as mount, author.mount("joe", master) as owner:
+        mount.sh("mkdir executions/j; echo 1 > executions/j/start")
+        id_ = mount.out("cat executions/j/id").strip()
+        author.keys("delete", "joe/fn", "eve", key=master)
+        for script in ("mkdir executions/k", "cat executions/j/log"):
+            result = mount.sh(script, check=False)
+            assert "Permission denied" in result.stderr, script
+        assert owner.out(f"cat executions/{id_}/status") == "running\n"
+        owner.sh(f"echo 1 > executions/{id_}/stop")
+
+
 def test_keys_are_made_with_the_master_key_alone(author: Author) -> None:
     master = author.keys("master", "joe/fn")
     key = author.keys("create", "joe/fn", "eve", key=master)
@@ -208,7 +223,9 @@ def test_the_master_key_comes_from_a_file_as_well(
     [
         (("create", "joe", "eve"), 3),
         (("create", "joe/tsp", "eve", "--max-memory", "0"), 2),
+        (("create", "joe/tsp", "eve", "--max-memory", "inf"), 2),
         (("create", "joe/tsp", "eve", "--max-time", "-1"), 2),
+        (("create", "joe/tsp", "eve", "--max-time", "nan"), 2),
         (("create", "joe/tsp", "eve", "--max-executions", "1.5"), 2),
         (("create", "joe/tsp"), 2),
         (("delete", "joe/tsp"), 2),

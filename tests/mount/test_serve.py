@@ -252,6 +252,10 @@ def test_the_operators_certificate_is_served_and_no_other_is_made(root: Path) ->
         (("--port", "65536"), 2, "--port"),
         (("--isolation", "hope"), 2, "--isolation"),
         (("--max-memory", "0"), 2, "--max-memory"),
+        (("--max-memory", "nan"), 2, "--max-memory"),
+        (("--max-time", "nan"), 2, "--max-time"),
+        (("--max-disk", "inf"), 2, "--max-disk"),
+        (("--max-processes", "9" * 20), 2, "--max-processes"),
     ],
 )
 def test_an_option_that_is_not_right_is_told_with_the_mend(
@@ -308,6 +312,27 @@ def test_the_isolation_is_what_was_asked_for_and_told(root: Path, socket: str) -
             ended(socket, f"/joe/fn/executions/{curl(socket, 'POST', '/joe/fn')['id']}")
             assert outside.exists() == (kind == "none")
             outside.unlink(missing_ok=True)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="bubblewrap is hidden as root")
+@pytest.mark.parametrize("command", ["serve", "mount"])
+def test_without_bubblewrap_nothing_is_served_and_the_mend_is_told(
+    root: Path, command: str
+) -> None:
+    folder = write_function(root / "fns" / "joe" / "fn")
+    (root / "mnt").mkdir()
+    args = {"serve": ["serve", str(root / "fns"), "--port", "0"],
+            "mount": ["mount", str(folder), str(root / "mnt")]}[command]  # fmt: skip
+    hide = 'for b in $(which -a bwrap); do mount --bind /dev/null "$b"; done; exec "$@"'
+    result = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", hide, "sh", *PIFOPFS, *args],
+        env=environment(root), capture_output=True, text=True, timeout=40, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (5, ""), result.stderr
+    assert "apt-get install bubblewrap" in result.stderr
+    assert "--isolation none" in result.stderr
+    assert not list((root / "mnt").iterdir())
+    assert str(root) not in Path("/proc/self/mountinfo").read_text()
 
 
 # ── The end ───────────────────────────────────────────────────────────────────────────────────

@@ -104,6 +104,7 @@ def test_a_daemon_keeps_nothing_of_what_its_caller_had_open(unmounted: Mount) ->
         "pifopfs umount --stop-jobs mnt",
         "pifopfs forget executions/x",
         "pifopfs serve .",
+        "pifopfs keys master joe/fn --state-dir state",
         "pifopfs serve-folder .",
     ],
 )

@@ -109,6 +109,22 @@ def test_the_outage_of_the_flag_goes_before_the_environment() -> None:
             config.load("joe/tsp", M, environ, wait_outage=text)
 
 
+def test_the_isolation_of_the_flag_goes_before_the_environment(tmp_path: Path) -> None:
+    environ = {"PIFOPFS_ISOLATION": "none"}
+    assert config.load(str(tmp_path), M, {}).isolation == "bubblewrap"
+    assert config.load(str(tmp_path), M, environ).isolation == "none"
+    flag = config.load(str(tmp_path), M, environ, isolation="bubblewrap")
+    assert flag.isolation == "bubblewrap"
+    with pytest.raises(errors.OptionInvalid, match=r"PIFOPFS_ISOLATION.*hope"):
+        config.load(str(tmp_path), M, {"PIFOPFS_ISOLATION": "hope"})
+
+
+def test_an_isolation_is_named_for_folders_alone() -> None:
+    with pytest.raises(errors.OptionInvalid, match=r"--isolation.*joe/tsp"):
+        config.load("joe/tsp", M, {}, isolation="none")
+    config.load("joe/tsp", M, {"PIFOPFS_ISOLATION": "none"})  # it is set for all mounts
+
+
 def test_a_log_level_of_the_environment_must_be_known() -> None:
     with pytest.raises(errors.OptionInvalid, match=r"PIFOPFS_LOG_LEVEL.*loud"):
         config.load("joe/tsp", M, {"PIFOPFS_LOG_LEVEL": "loud"})

@@ -224,6 +224,13 @@ async def test_a_fork_bomb_hits_its_limit_and_nobody_else(
     assert (await http.get("/joe/fn")).status_code == 200
 
 
+async def test_regression_a_limit_above_the_systems_own_fails_no_run(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    seen = await ended(site, http, "exit 3", limits={"max_processes": 1_000_000_000})
+    assert (seen["end_reason"], seen["exit_code"]) == ("normal", 3), seen
+
+
 async def test_memory_files_are_limited(site: Site, http: httpx.AsyncClient) -> None:
     script = "head -c 400m /dev/zero > /tmp/x || echo full; wc -c < /tmp/x"
     seen = await ended(site, http, script)

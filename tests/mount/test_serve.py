@@ -8,6 +8,7 @@ import signal
 import socket as sockets
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -323,7 +324,11 @@ def test_without_bubblewrap_nothing_is_served_and_the_mend_is_told(
     (root / "mnt").mkdir()
     args = {"serve": ["serve", str(root / "fns"), "--port", "0"],
             "mount": ["mount", str(folder), str(root / "mnt")]}[command]  # fmt: skip
-    hide = 'for b in $(which -a bwrap); do mount --bind /dev/null "$b"; done; exec "$@"'
+    beside = Path(sys.executable).parent
+    hide = (
+        f'for b in $(PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH:{beside}" which -a bwrap); do '
+        'mount --bind /dev/null "$b"; done; exec "$@"'
+    )
     result = subprocess.run(
         ["unshare", "--mount", "sh", "-ec", hide, "sh", *PIFOPFS, *args],
         env=environment(root), capture_output=True, text=True, timeout=40, check=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import subprocess
@@ -156,14 +157,22 @@ def _in_memory(launch: Launch) -> int:
 
 def _limited(launch: Launch) -> list[str]:
     """Limits of single processes, set inside: outside they would count the user's other ones."""
-    limits = {
+    wanted = {
         "nofile": DESCRIPTORS,
         "core": 0,
         "nproc": launch.limits.processes,
         "fsize": launch.limits.disk,
     }
-    given = [f"--{name}={value}" for name, value in limits.items() if value is not None]
+    given = [
+        f"--{name}={_allowed(name, value)}" for name, value in wanted.items() if value is not None
+    ]
     return ["/usr/bin/prlimit", *given, "--"]
+
+
+def _allowed(name: str, value: int) -> int:
+    """No more than this process may have itself."""
+    hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
 def _report(reports: int) -> dict[str, Any]:

@@ -226,8 +226,7 @@ async def _ensure_masters(keys: Keys, catalog: Root) -> None:
     """A function that is put there while the server runs gets its key before it is asked for."""
     while True:
         await trio.sleep(NEW_FUNCTIONS)
-        names = await trio.to_thread.run_sync(catalog.names)
-        try:
-            keys.ensure_masters(names)
+        try:  # folders come and go while they are looked at
+            keys.ensure_masters(await trio.to_thread.run_sync(catalog.names))
         except OSError as error:
             log.warning("a master key cannot be made yet: %s", error)

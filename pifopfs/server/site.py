@@ -222,10 +222,10 @@ def _name(network: Network, certificate: Certificate) -> str:
     return certificate.name() or (f"[{host}]" if ":" in host else host)
 
 
-async def _ensure_masters(keys: Keys, catalog: Root) -> None:
+async def _ensure_masters(keys: Keys, catalog: Root, interval: float = NEW_FUNCTIONS) -> None:
     """A function that is put there while the server runs gets its key before it is asked for."""
     while True:
-        await trio.sleep(NEW_FUNCTIONS)
+        await trio.sleep(interval)
         try:  # folders come and go while they are looked at
             keys.ensure_masters(await trio.to_thread.run_sync(catalog.names))
         except OSError as error:

@@ -17,14 +17,22 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pifopfs.api import FunctionClient
 from pifopfs.errors import TlsFailure
+from pifopfs.machine import BUBBLEWRAP
 from pifopfs.server import lingering, tcp
+from pifopfs.server.catalog import Root
+from pifopfs.server.executions import Settings
+from pifopfs.server.gate import KeyGate
 from pifopfs.server.http import Door, listen
+from pifopfs.server.keys import Keys, master_key
+from pifopfs.server.routes import make_app
+from pifopfs.server.serving import open_server
 from pifopfs.server.tls import own_certificate
 from tests.contract.conftest import eventually
+from tests.functions import write_function
 
 FUNCTION = {"id": "fn", "author": "joe", "input": [], "output": []}
 PIECE = b"x" * 65536
@@ -43,6 +51,8 @@ class Service:
 
     root: Path
     grace: float = 10.0
+    served: ASGIApp | None = None
+    """Another application in its place."""
     port: int = 0
     ready: trio.Event = field(default_factory=trio.Event)
     told: trio.Event = field(default_factory=trio.Event)
@@ -75,7 +85,7 @@ class Service:
             handshake_time=HANDSHAKE_TIME,
         )
         await listen(
-            [Door(self.app, accept)],
+            [Door(self.served or self.app, accept)],
             self.told.wait,
             grace=self.grace,
             hurry=self.hurry.wait,
@@ -184,8 +194,34 @@ async def test_a_client_that_does_not_trust_it_sends_nothing(https: Service) -> 
     assert https.calls == []
 
 
+async def test_a_whole_job_runs_over_TLS_with_a_key(root: Path, nursery: trio.Nursery) -> None:
+    write_function(root / "fns" / "joe" / "fn", "tr a-z A-Z < a.txt > r.txt")
+    catalog = Root(root / "fns")
+    async with open_server(catalog, root / "state", Settings(), isolation=BUBBLEWRAP) as server:
+        keys = Keys(server.store, root / "state")
+        keys.ensure_masters(catalog.names())
+        https = Service(root, served=make_app(server.executions, KeyGate(keys, trusted=False)))
+        await nursery.start(https.run)
+        async with https.http() as http:
+            made = await http.post("/joe/fn/executions")
+            assert made.status_code == 401
+            http.headers["Authorization"] = f"Bearer {master_key(root / 'state', 'joe', 'fn')}"
+            made = await http.post("/joe/fn/executions")
+            one = f"/joe/fn/executions/{made.json()['id']}"
+            sent = b"x" * 5_000_000
+            assert (await http.post(f"{one}/input/a", content=sent)).status_code == 200
+            assert (await http.post(f"{one}/start")).status_code == 200
+
+            async def ended() -> bool:
+                return bool((await http.get(one)).json()["status"] == "ended")
+
+            await eventually(ended)
+            assert (await http.get(f"{one}/output/r")).content == sent.upper()
+        await https.end()
+
+
 async def test_curl_takes_it_as_cacert(https: Service) -> None:
-    for host in ("localhost", "127.0.0.1"):
+    for host in ("localhost", "127.0.0.1", "[::1]"):
         url = f"https://{host}:{https.port}/joe/fn"
         said = await output("curl", "-sS", "-m", "10", "--cacert", str(https.ca_file), url)
         assert json.loads(said) == FUNCTION

@@ -235,6 +235,13 @@ def test_a_free_port_is_the_same_on_every_address() -> None:
     assert ports != {0}
 
 
+def test_every_address_of_IPv4_and_of_IPv6_can_be_served_side_by_side() -> None:
+    listeners = tcp.bind(("0.0.0.0", "::"), 0)
+    ports = {listener.getsockname()[1] for listener in listeners}
+    close(listeners)
+    assert (len(listeners), len(ports)) == (2, 1)
+
+
 def test_a_port_that_is_free_on_the_first_address_only_is_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

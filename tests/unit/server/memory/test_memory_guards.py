@@ -65,6 +65,7 @@ def guard(request: pytest.FixtureRequest) -> MemoryGuard:
 
 # ── What exceeds the limit ────────────────────────────────────────────────────────────────────
 
+FILL = "for i in range(150): kept[i << 20 : (i + 1) << 20] = b'x' * (1 << 20)"
 GROW = "kept = []\nfor _ in range(600): kept.append(b'x' * (1 << 20))\ntime.sleep(20)"
 
 
@@ -161,6 +162,24 @@ async def test_files_in_memory_are_counted(guard: MemoryGuard, tmp_path: Path) -
     assert result == (-signal.SIGKILL, True)
 
 
+async def test_shared_memory_is_not_taken_for_mapped_files(
+    guard: MemoryGuard, tmp_path: Path
+) -> None:
+    """Files and shared memory are below the limit each."""
+    command = with_tmpfs(
+        tmp_path,
+        *python(
+            "kept = mmap.mmap(-1, 150 << 20)",
+            FILL,
+            "with open('file', 'wb', buffering=0) as file:",
+            "    for _ in range(150): file.write(b'x' * (1 << 20))",
+            "time.sleep(20)",
+        ),
+    )
+    result = await outcome(guard, *command, in_memory=tmp_path, size=SIZE)
+    assert result == (-signal.SIGKILL, True)
+
+
 # ── What does not ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -181,7 +200,6 @@ async def test_a_memory_error_of_the_programs_own_is_not_taken_for_it(guard: Mem
     assert await outcome(guard, *python("raise MemoryError")) == (1, False)
 
 
-FILL = "for i in range(150): kept[i << 20 : (i + 1) << 20] = b'x' * (1 << 20)"
 READ = "bytes(kept[i] for i in range(0, 150 << 20, 4096)); time.sleep(1); os._exit(0)"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from pifopfs.server.callers import Caller
 from pifopfs.server.executions import Executions
 from pifopfs.server.gate import Gate, admit
 from pifopfs.server.keys import NAME, KeyLimits, Keys
-from pifopfs.server.refusals import MasterKeyNeeded, NotOffered, Refusal
+from pifopfs.server.refusals import MasterKeyNeeded, NotOffered, Refusal, Unknown
 
 NAMES = ("key_name", "name")
 MEMORY, TIME = ("max_memory",), ("max_time",)
@@ -20,6 +20,7 @@ EXECUTIONS = ("max_executions", "max_parallel_jobs")
 """The parameters: first the documented name, then that of the clients."""
 MOST = 1e12
 """Of any limit: more is a slip of the pen."""
+NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def admitted(
@@ -41,10 +42,11 @@ class KeyApi:
         keys, function = self._keys(request)
         name = _given(request, NAMES)
         if not NAME.fullmatch(name) or name in (".", ".."):
-            raise Refusal("key_name must be 1 to 64 letters, digits, dots, hyphens and underscores")
-        executions = _limit(request, EXECUTIONS)
-        if executions is not None and not executions.is_integer():
-            raise Refusal("max_executions must be a whole number")
+            raise Refusal(
+                "key_name must be 1 to 64 letters, digits, dots, hyphens and underscores, and "
+                "neither . nor .."
+            )
+        executions = _limit(request, EXECUTIONS, whole=True)
         limits = KeyLimits(
             _limit(request, MEMORY),
             _limit(request, TIME),
@@ -60,13 +62,14 @@ class KeyApi:
 
     def _keys(self, request: Request) -> tuple[Keys, tuple[str, str]]:
         """Raises KeyNeeded, Unknown, MasterKeyNeeded, NotOffered."""
-        caller, function = admitted(request, self._gate, self._executions)
+        caller, (author, function) = admitted(request, self._gate, self._executions)
         if not caller.is_master:
             raise MasterKeyNeeded("API keys are managed with the function's master key")
         if self._gate.keys is None:
             raise NotOffered("this server has no API keys: only its own user can reach its socket")
-        self._executions.function(*function)
-        return self._gate.keys, function
+        if not self._executions.exists(author, function):  # one that cannot run now has keys, too
+            raise Unknown(f"there is no function {author}/{function}")
+        return self._gate.keys, (author, function)
 
 
 def _given(request: Request, names: tuple[str, ...]) -> str:
@@ -74,14 +77,19 @@ def _given(request: Request, names: tuple[str, ...]) -> str:
     return next((request.query_params[name] for name in names if name in request.query_params), "")
 
 
-def _limit(request: Request, names: tuple[str, ...]) -> float | None:
-    text = _given(request, names)
+def _limit(request: Request, names: tuple[str, ...], *, whole: bool = False) -> float | None:
+    """The first of these limits that is there, None for no limit. None of them may be wrong."""
+    given = [request.query_params[name] for name in names if name in request.query_params]
+    values = [_number(text, names[0], whole=whole) for text in given]
+    return values[0] if values else None
+
+
+def _number(text: str, name: str, *, whole: bool) -> float | None:
+    """None for nothing. Raises Refusal."""
     if not text:
         return None
-    try:
-        value = float(text) if text.isascii() and "_" not in text else math.nan
-    except ValueError:
-        value = math.nan
-    if not 0 < value < MOST:
-        raise Refusal(f"{names[0]} must be a number above 0, or be left out")
+    value = float(text) if NUMBER.fullmatch(text) else 0.0
+    if not 0 < value < MOST or (whole and not value.is_integer()):
+        kind = "a whole number" if whole else "a number"
+        raise Refusal(f"{name} must be {kind} above 0 and below {MOST:g}, or be left out")
     return value

@@ -14,21 +14,22 @@ import secrets
 import sqlite3
 import string
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from pifopfs.server.callers import MASTER, Caller
 from pifopfs.server.function_file import ID
 from pifopfs.server.limits import Limits
 from pifopfs.server.refusals import NameTaken, Unknown
-from pifopfs.server.store import Store
+from pifopfs.server.store import Store, now
 
 ALPHABET = string.ascii_letters + string.digits
 LENGTH = 48
 LONGEST = 1000
 """Characters of a file that are looked at."""
+MASTERS = "master-keys"
 
-COLUMNS = "id, name, digest, max_memory, max_time, max_executions"
+COLUMNS = "id, name, digest, max_memory, max_time, max_executions, created"
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -51,6 +52,8 @@ class Key:
     name: str
     digest: str = field(repr=False)
     limits: KeyLimits
+    created: str | None
+    """A date of the API; None for a key that is older than this field."""
 
     @property
     def caller(self) -> Caller:
@@ -81,18 +84,17 @@ class Keys:
         """The API keys of a function, by name."""
         query = f"SELECT {COLUMNS} FROM keys WHERE author = ? AND function = ? ORDER BY name"  # noqa: S608
         rows = self._db.read(query, (author, function))
-        return [Key(row[0], row[1], row[2], KeyLimits(*row[3:])) for row in rows]
+        return [Key(row[0], row[1], row[2], KeyLimits(*row[3:6]), row[6]) for row in rows]
 
     def create(self, author: str, function: str, name: str, limits: KeyLimits) -> tuple[Key, str]:
         """A new API key, and its text, which is nowhere else. Raises NameTaken."""
         text = f"apikey_{_random(LENGTH)}"
-        key = Key(_random(20), name, _digest(text), limits)
-        values = (key.id, key.name, key.digest, limits.max_memory, limits.max_time)
-        statement = (
-            f"INSERT INTO keys ({COLUMNS}, author, function) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-        )
+        key = Key(_random(20), name, _digest(text), limits, now())
+        values = (key.id, key.name, key.digest, *astuple(limits), key.created, author, function)
+        marks = ", ".join("?" * len(values))
+        statement = f"INSERT INTO keys ({COLUMNS}, author, function) VALUES ({marks})"  # noqa: S608
         try:
-            self._db.write(statement, (*values, limits.max_executions, author, function))
+            self._db.write(statement, values)
         except sqlite3.IntegrityError:
             raise NameTaken(
                 f"{author}/{function} has an API key {name}; delete it first, or take another name"
@@ -108,9 +110,14 @@ class Keys:
         raise Unknown(f"{author}/{function} has no API key {name}")
 
     def master(self, author: str, function: str) -> str:
-        """The master key of a function that exists; made where there is none yet."""
+        """The master key of a function that exists; made where there is none yet.
+
+        Raises Unknown for what is no name of a function.
+        """
+        if not (_is_id(author) and _is_id(function)):
+            raise Unknown(f"there is no function {author}/{function}")
         return master_key(self._folder, author, function) or _make_master(
-            _path(self._folder, author, function)
+            self._folder, author, function
         )
 
     def ensure_masters(self, functions: Iterable[tuple[str, str]]) -> None:
@@ -138,11 +145,13 @@ def _is_id(name: str) -> bool:
 
 
 def _path(folder: Path, author: str, function: str) -> Path:
-    return folder / "master-keys" / author / function
+    return folder / MASTERS / author / function
 
 
-def _make_master(path: Path) -> str:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _make_master(folder: Path, author: str, function: str) -> str:
+    path = _path(folder, author, function)
+    for parent in (path.parent.parent, path.parent):  # `parents=True` would leave them to the umask
+        parent.mkdir(mode=0o700, exist_ok=True)
     text = f"master_{_random(LENGTH)}"
     new = path.with_name(f".{path.name}.{_random(8)}")
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

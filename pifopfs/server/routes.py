@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any
 
 import trio
@@ -15,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from pifopfs.server import answers, openapi
@@ -24,7 +25,7 @@ from pifopfs.server.cors import Cors
 from pifopfs.server.executions import Executions
 from pifopfs.server.gate import Gate
 from pifopfs.server.key_routes import KeyApi, admitted
-from pifopfs.server.refusals import Refusal
+from pifopfs.server.refusals import Refusal, TooSlow
 from pifopfs.server.store import Record
 
 log = logging.getLogger(__name__)
@@ -176,7 +177,8 @@ def _offset(request: Request) -> int | None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101  # it is registered for nothing else
-    await _drain(request)
+    if not isinstance(error, TooSlow):  # then nothing comes that could be taken
+        await _drain(request)
     return answers.refused(error)
 
 
@@ -200,7 +202,17 @@ async def _take_body(request: Request) -> None:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for nothing else
     await _drain(request)
-    return answers.failure(error.status_code, error.detail, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _methods(request)
+    return answers.failure(error.status_code, error.detail, headers)
+
+
+def _methods(request: Request) -> str:
+    """What this address can be asked with: it has a route for each method."""
+    routes: list[Route] = request.app.routes
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({"OPTIONS"}.union(*(route.methods or () for route in here))))
 
 
 async def _gone(_: Request, __: Exception) -> Response:

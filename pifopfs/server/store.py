@@ -63,6 +63,9 @@ CREATE TABLE keys (
     UNIQUE (author, function, name)
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+ALTER TABLE keys ADD COLUMN created TEXT;  -- when; NULL where no version kept that yet
+""",
 )
 """Steps, one for each version that was published."""
 

@@ -34,6 +34,8 @@ class Site:
     nursery: trio.Nursery
     isolation: str = BUBBLEWRAP
     with_keys: bool = False
+    settings: Settings = SETTINGS
+    """Of the next start."""
     app: Any = None
     """The application, without what is wrapped around it."""
     server: Server | None = None
@@ -96,7 +98,7 @@ class Site:
         try:
             async with (
                 open_server(
-                    Root(self.root / "fns"), self.state, SETTINGS, isolation=self.isolation
+                    Root(self.root / "fns"), self.state, self.settings, isolation=self.isolation
                 ) as server,
                 trio.open_nursery() as nursery,
             ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,24 @@ async def test_methods_that_an_address_does_not_have(http: httpx.AsyncClient) ->
         refused(await http.request(method, path), 405)
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        (FN, "GET, HEAD, OPTIONS, POST"),
+        (f"{FN}/executions", "OPTIONS, POST"),
+        (f"{FN}/executions/exec_x", "DELETE, GET, HEAD, OPTIONS"),
+        (f"{FN}/executions/exec_x/start", "OPTIONS, POST"),
+        ("/openapi.json", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_a_refused_method_is_told_which_ones_there_are(
+    http: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    answer = await http.put(path)
+    refused(answer, 405)
+    assert answer.headers["Allow"] == allowed
+
+
 async def test_head_is_get_without_a_body(http: httpx.AsyncClient) -> None:
     execution = await run(http)
     for path in (FN, execution, f"{execution}/output/r"):
@@ -261,6 +280,51 @@ async def test_a_broken_upload_changes_nothing(site: Site, http: httpx.AsyncClie
 
     await eventually(cleared)
     assert await output(http, execution) == b"whole"
+
+
+async def test_an_upload_that_stands_still_is_ended_and_changes_nothing(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    await site.down()
+    site.settings = replace(site.settings, upload_stall=0.2)
+    await site.up()
+    execution = await create(http)
+    await http.post(f"{execution}/input/a", content=b"whole")
+    async with await trio.open_unix_socket(str(site.socket)) as stream:
+        head = f"POST {execution}/input/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+        await stream.send_all(head.encode() + b"half")
+        answer = b""
+        with trio.fail_after(5):  # less than an unwanted body would be waited for
+            while piece := await stream.receive_some(10_000):
+                answer += piece
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b'"errorMessage":"nothing of the input came for 0.2 s' in answer
+    (folder,) = (site.state / "executions").iterdir()
+    assert [path.name for path in folder.glob("[iu]*/*")] == ["a"]
+    assert await output(http, execution) == b"whole"
+
+
+async def test_an_upload_that_is_slow_but_moves_is_taken(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    await site.down()
+    site.settings = replace(site.settings, upload_stall=1.0)
+    await site.up()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(15):
+            yield b"x"
+            await trio.sleep(0.1)
+
+    execution = await create(http)
+    assert (await http.post(f"{execution}/input/a", content=pieces())).json()["size"] == 15
+
+
+async def test_an_input_that_is_longer_than_the_server_takes(http: httpx.AsyncClient) -> None:
+    execution = await create(http)
+    answer = await http.post(f"{execution}/input/a", content=bytes(10_000_001))
+    assert "10000000 bytes" in refused(answer, 413)
+    assert (await http.post(f"{execution}/input/a", content=bytes(10_000_000))).is_success
 
 
 async def test_regression_connections_that_break_off_do_not_end_the_server(

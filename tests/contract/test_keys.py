@@ -80,7 +80,8 @@ async def test_the_master_key_is_kept_for_its_user_alone(
 ) -> None:
     path = site.state / "master-keys" / "joe" / "fn"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    for folder in (path.parent, path.parent.parent):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert path.read_text().strip().startswith("master_")
     first = site.master()
     await site.down()
@@ -102,6 +103,17 @@ async def test_an_api_key_is_kept_only_as_a_hash(site: Site, master: httpx.Async
     await site.up()
     async with site.http(key) as david:
         assert (await david.get(FN)).status_code == 200
+
+
+@pytest.mark.parametrize("document", [None, "{"])
+async def test_regression_a_stranger_learns_nothing_of_a_broken_function(
+    site: Site, anybody: httpx.AsyncClient, document: str | None
+) -> None:
+    """Only who holds a key of the function is told what is wrong with it."""
+    if document is not None:
+        (site.root / "fns" / "joe" / "fn" / "function.json").write_text(document)
+    answer = await anybody.get(FN, headers={"Authorization": "Bearer apikey_x"})
+    assert refused(answer, 401) == "this is not a key of joe/fn"
 
 
 # ── Managing keys ─────────────────────────────────────────────────────────────────────────────
@@ -150,6 +162,7 @@ async def test_the_names_that_clients_use(master: httpx.AsyncClient) -> None:
             for value in ("0", "-1", "x", "nan", "inf", "1e999", "1_0")
         ),
         "key_name=x&max_executions=1.5", "key_name=x&max_parallel_jobs=0",
+        "key_name=x&max_executions=1&max_parallel_jobs=0", "key_name=x&max_time=+1",
     ],
 )  # fmt: skip
 async def test_a_key_that_cannot_be_made(master: httpx.AsyncClient, query: str) -> None:
@@ -163,6 +176,16 @@ async def test_a_name_is_taken_once(site: Site, master: httpx.AsyncClient) -> No
     assert "david" in refused(answer, 409)
     async with site.http(first) as david:
         assert (await david.get(FN)).status_code == 200
+
+
+async def test_a_key_can_be_withdrawn_while_its_function_cannot_run(
+    site: Site, master: httpx.AsyncClient
+) -> None:
+    await new_key(master, "david")
+    folder = site.function("fn")
+    (folder / "function.json").write_text("{")
+    refused(await master.get(FN), 503)
+    assert (await master.delete(f"{FN}/api_keys/david")).json()["name"] == "david"
 
 
 async def test_api_keys_manage_no_keys(site: Site, master: httpx.AsyncClient) -> None:

@@ -14,7 +14,7 @@ from pifopfs.server.callers import Caller
 from pifopfs.server.catalog import Catalog
 from pifopfs.server.function_file import ServedFunction
 from pifopfs.server.limits import DEFAULT, Limits
-from pifopfs.server.logs import read_log
+from pifopfs.server.logs import LogReader, Span
 from pifopfs.server.refusals import (
     Broken,
     CannotRunNow,
@@ -54,8 +54,6 @@ class Executions:
         self._settings = settings
         self._used: dict[str, float] = {}
         """When each was last asked for, on the monotonic clock."""
-        self._telling = trio.Lock()
-        """Held while new output is read and the cursor moved, so that none is told twice."""
 
     @property
     def isolation(self) -> str:
@@ -160,19 +158,17 @@ class Executions:
         self._used.pop(record.id, None)
         await trio.to_thread.run_sync(self._store.remove_files, record.id)
 
-    def log(self, record: Record, offset: int, limit: int | None = None) -> tuple[int, str]:
-        """The log from a byte on, and where that is: see `read_log`. For a thread."""
-        return read_log(self._store.folder(record.id) / "log", offset, limit)
+    def log(self, record: Record) -> LogReader:
+        """The log as it is now. For a thread."""
+        return LogReader(self._store.folder(record.id) / "log")
 
-    async def new_output(self, record: Record) -> str:
-        """The log since this was asked last, by anybody."""
-        async with self._telling:
-            record = self._store.find(record.id) or record
-            start, text = await trio.to_thread.run_sync(self.log, record, record.stdout_cursor)
-            end = start + len(text.encode())
-            if end != record.stdout_cursor:
-                self._store.keep(record, stdout_cursor=end)
-        return text
+    def new_output(self, record: Record, reader: LogReader, *, moves: bool) -> Span:
+        """What its log has since this was asked last, by anybody; `moves`: it is told now."""
+        cursor = (self._store.find(record.id) or record).stdout_cursor
+        span = reader.span(cursor)
+        if moves and span.end > cursor:
+            self._store.keep(record, stdout_cursor=span.end)
+        return span
 
     def output(self, record: Record, output_id: str) -> tuple[FileSpec, int, int]:
         """An output, a descriptor of its file and its size. Raises WrongState, Unknown."""

@@ -9,10 +9,14 @@ import codecs
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+LONGEST_CHARACTER = 4
+"""Bytes of one in UTF-8."""
 GAP = "pifopfs: some output is missing here: the disk was full\n"
 
 
@@ -23,7 +27,7 @@ class LogWriter:
     """
 
     def __init__(self, path: Path, limit: int | None = None) -> None:
-        """`limit`: bytes of a program's output that are kept; what comes after is counted."""
+        """`limit`: bytes that a program's output may take here; what comes after is counted."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         self._file = os.fdopen(os.open(path, flags | os.O_CLOEXEC, 0o600), "ab", buffering=0)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -36,19 +40,27 @@ class LogWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._append(self._decoder.decode(b"", final=True))
+        self._append(self._within(self._decoder.decode(b"", final=True)))
         if self._dropped:
             self.note(f"[log truncated: {self._dropped} bytes dropped]")
         self._file.close()
 
     def write(self, output: bytes) -> None:
         """Append what a program has printed; a character cut in two waits for its rest."""
-        if self._room is not None:
-            kept = output[: self._room]
-            self._room -= len(kept)
-            self._dropped += len(output) - len(kept)
-            output = kept
-        self._append(self._decoder.decode(output))
+        self._append(self._within(self._decoder.decode(output)))
+
+    def _within(self, text: str) -> str:
+        """What there is room for. A replaced byte takes three."""
+        if self._room is None:
+            return text
+        content = text.encode("utf-8", "replace")
+        if len(content) <= self._room:
+            self._room -= len(content)
+            return text
+        kept = content[: self._room].decode("utf-8", "ignore")  # no half of a character
+        self._room = 0
+        self._dropped += len(content) - len(kept.encode())
+        return kept
 
     def note(self, text: str) -> None:
         """Append a line of the server's own."""
@@ -80,30 +92,64 @@ class LogWriter:
             self._gap = False
 
 
-def read_log(path: Path, offset: int, limit: int | None = None) -> tuple[int, str]:
-    """The log from byte `offset` on, and where that really is: the start of a character.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a log, in bytes; both ends are beginnings of characters, or the log's end."""
 
-    `limit`: how many bytes to give at most. A log that a program has removed is empty.
-    """
-    file = _open(path)
-    if file is None:
-        return 0, ""
-    with file:
-        offset = min(offset, os.fstat(file.fileno()).st_size)
-        start = max(0, offset - 3)
-        file.seek(start)
-        content = file.read() if limit is None else file.read(offset - start + limit)
-        whole = not file.read(1)
-    at = _begin(content, offset - start)
-    end = len(content) if whole else _begin(content, len(content) - 1)
-    return start + at, content[at:end].decode("utf-8", "replace")
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
 
 
-def _begin(content: bytes, at: int) -> int:
-    """Where the character at byte `at` begins."""
-    while at > 0 and at < len(content) and content[at] & 0xC0 == 0x80:
-        at -= 1
-    return at
+class LogReader:
+    """A log, read in parts. One that a program has removed is empty. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = _open(path)
+        self._size = 0 if self._file is None else os.fstat(self._file.fileno()).st_size
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def span(self, offset: int, limit: int | None = None) -> Span:
+        """The part from byte `offset` on, from the beginning of the character there.
+
+        `limit`: how many bytes it has at most; a character that has more is a part all the same.
+        """
+        start = self._beginning(min(offset, self._size))
+        if limit is None or offset + limit >= self._size:
+            return Span(start, self._size)
+        end = self._beginning(offset + limit)
+        return Span(start, end if end > start else self._beginning(start + LONGEST_CHARACTER))
+
+    def spans(self, whole: Span, size: int) -> Iterator[Span]:
+        """A part in parts of about this size."""
+        start = whole.start
+        while start < whole.end:
+            end = min(whole.end, self.span(start, size).end)
+            yield Span(start, end)
+            start = end
+
+    def text(self, span: Span) -> str:
+        """What is there."""
+        if self._file is None:
+            return ""
+        return os.pread(self._file.fileno(), span.size, span.start).decode("utf-8", "replace")
+
+    def _beginning(self, at: int) -> int:
+        """Where the character at a byte begins."""
+        if self._file is None or at >= self._size:
+            return self._size
+        first = max(0, at - LONGEST_CHARACTER + 1)
+        content = os.pread(self._file.fileno(), at - first + 1, first)
+        while len(content) > 1 and content[-1] & 0xC0 == 0x80:
+            content = content[:-1]
+        return first + len(content) - 1
 
 
 def _open(path: Path) -> BinaryIO | None:

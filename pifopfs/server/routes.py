@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any
 
 import trio
 from starlette.applications import Starlette
@@ -20,11 +19,13 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from pifopfs.server import answers, openapi
+from pifopfs.server.bodies import DocumentBody, OutputBody
 from pifopfs.server.callers import Caller
 from pifopfs.server.cors import Cors
 from pifopfs.server.executions import Executions
 from pifopfs.server.gate import Gate
 from pifopfs.server.key_routes import KeyApi, admitted
+from pifopfs.server.logs import Span
 from pifopfs.server.refusals import Refusal, TooSlow
 from pifopfs.server.store import Record
 
@@ -119,7 +120,7 @@ class _Api:
     async def output(self, request: Request) -> Response:
         _, record = self._record(request)
         spec, file, size = self._executions.output(record, request.path_params["part"])
-        return answers.OutputBody(spec, file, size)
+        return OutputBody(spec, file, size)
 
     async def stop(self, request: Request) -> Response:
         record = await self._executions.stop(self._record(request)[1])
@@ -139,19 +140,20 @@ class _Api:
         """The Execution object, with so much of its log as the query asks for."""
         offset = _offset(request)
         document = answers.execution_document(record)
-        if request.query_params.get("stdout", "").lower() in YES:
-            document["stdout"] = await self._executions.new_output(record)
-        if request.query_params.get("include_log", "").lower() in NO:
+        told = request.query_params.get("stdout", "").lower() in YES
+        logged = request.query_params.get("include_log", "").lower() not in NO
+        if not (told or logged):
             return answers.success(document)
-        return await trio.to_thread.run_sync(self._logged, document, record, offset)
-
-    def _logged(self, document: dict[str, Any], record: Record, offset: int | None) -> Response:
-        """For a thread: a log may be long."""
-        limit = None if offset is None else LONGEST_PIECE
-        at, document["log"] = self._executions.log(record, offset or 0, limit)
-        if offset is not None:
-            document["log_offset"] = at
-        return answers.success(document)
+        reader = await trio.to_thread.run_sync(self._executions.log, record)
+        parts: dict[str, Span] = {}
+        if told:  # HEAD must change nothing
+            moves = request.method != "HEAD"
+            parts["stdout"] = self._executions.new_output(record, reader, moves=moves)
+        if logged:
+            parts["log"] = reader.span(offset or 0, None if offset is None else LONGEST_PIECE)
+            if offset is not None:
+                document["log_offset"] = parts["log"].start
+        return await trio.to_thread.run_sync(DocumentBody, document, reader, parts)
 
 
 def _drained(handler: Handler) -> Handler:

@@ -61,7 +61,7 @@ async def job(http: httpx.AsyncClient, number: int) -> None:
 
 
 async def slow(http: httpx.AsyncClient, certificate: str, path: str) -> None:
-    """A client that reads next to nothing of an output."""
+    """A client that reads next to nothing of an answer."""
     context = ssl.create_default_context(cafile=certificate)
     port = http.base_url.port
     assert port is not None
@@ -132,3 +132,35 @@ async def test_large_files_pass_through_in_bounded_memory_and_slow_clients_block
             assert most_memory(process.pid) < BOUND
             await http.delete(execution)
         until(lambda: not list((root / "state").glob("pifopfs/servers/*/executions/*")))
+
+
+async def test_regression_large_logs_are_not_held_in_memory(root: Path) -> None:
+    """Four readers of one that JSON makes six times as long took gigabytes; others had to wait."""
+    write_function(root / "fns" / "joe" / "fn", "head -c 60000000 /dev/zero; printf end")
+    with serving(root, "--port", "0") as (process, ready):
+        assert process.stdout is not None
+        certificate = process.stdout.readline().split()[1]
+        async with client(root, ready, certificate) as http:
+            execution = f"/executions/{(await http.post('/executions')).json()['id']}"
+            await http.post(f"{execution}/start")
+            without = {"include_log": "false"}
+            with trio.fail_after(60):
+                while (await http.get(execution, params=without)).json()["status"] == "running":  # noqa: ASYNC110
+                    await trio.sleep(0.1)
+
+            async def whole() -> None:
+                size = 0
+                async with http.stream("GET", execution) as body:
+                    async for piece in body.aiter_raw():
+                        size += len(piece)
+                assert size == int(body.headers["Content-Length"]) > 6 * 60_000_000
+
+            with trio.fail_after(90):
+                async with trio.open_nursery() as slow_ones:
+                    for _ in range(5):
+                        slow_ones.start_soon(slow, http, certificate, execution)
+                    async with trio.open_nursery() as nursery:
+                        for _ in range(2):
+                            nursery.start_soon(whole)
+                    slow_ones.cancel_scope.cancel()
+            assert most_memory(process.pid) < BOUND

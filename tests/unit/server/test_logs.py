@@ -5,13 +5,22 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pifopfs.server.logs import GAP, LogWriter, read_log
+from pifopfs.server.logs import GAP, LogReader, LogWriter
+
+
+def read_log(path: Path, offset: int, limit: int | None = None) -> tuple[int, str]:
+    """Where the part from a byte on begins, and what is in it."""
+    with closing(LogReader(path)) as reader:
+        span = reader.span(offset, limit)
+        assert "".join(map(reader.text, reader.spans(span, 5))) == reader.text(span)
+        return span.start, reader.text(span)
 
 
 def written(folder: Path, *pieces: bytes) -> Path:
@@ -47,6 +56,15 @@ def test_what_comes_after_the_limit_is_counted_and_dropped(tmp_path: Path) -> No
         for _ in range(1000):
             log.write(b"ab\ncd")
     assert read_log(path, 0)[1] == "ab\ncdab\ncd\npifopfs: [log truncated: 4990 bytes dropped]\n"
+
+
+def test_regression_the_limit_counts_what_is_kept_and_not_what_was_printed(tmp_path: Path) -> None:
+    """A byte that is no character takes three: a log grew to three times its limit."""
+    path = tmp_path / "log"
+    with LogWriter(path, 10) as log:
+        log.write(b"\xff" * 100)
+        log.write(b"a")
+    assert read_log(path, 0)[1] == "\ufffd" * 3 + "\npifopfs: [log truncated: 292 bytes dropped]\n"
 
 
 def test_an_offset_past_the_end_is_the_end(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ SET_UP_TIME = 60.0
 """Seconds that the set-up of a program may take, on a machine that is busy."""
 DRAIN_TIME = 2.0
 """Seconds in which what was printed must have come, once its program has ended."""
+REPORT_TIME = 1.0
+"""Seconds in which the exit code comes, once all that was asked to end has."""
 MOST_SAID = 1000
 SWEEPS = 20
 """Looks for processes that were started while others were killed."""
@@ -164,6 +166,8 @@ class LocalJob:
         self._output = output
         self._stop_grace = stop_grace
         self._waited_for = False
+        self._asked: trio.Event | None = None
+        """Set when the grace is over, which a stop has given."""
         self.trace = str(Trace.of(self._child.pid))
 
     async def release(self) -> None:
@@ -187,6 +191,8 @@ class LocalJob:
                 nursery.start_soon(self._kill_when_exceeded, self._confinement)
             code = await self._child.wait()
             nursery.cancel_scope.cancel()
+        if self._asked is not None:  # others may still use their grace
+            await self._asked.wait()
         await self._body.gone()
         return code
 
@@ -205,10 +211,14 @@ class LocalJob:
             await self._confinement.close()
 
     async def stop(self) -> None:
-        if not self._child.over:
-            self._body.terminate()
-        with trio.move_on_after(self._stop_grace):
-            await self._child.wait()
+        self._asked = self._asked or trio.Event()
+        try:
+            if not self._child.over:
+                await self._body.ask_to_end(self._stop_grace)
+                with trio.move_on_after(REPORT_TIME):
+                    await self._child.wait()
+        finally:
+            self._asked.set()
         await self.kill()
 
     async def kill(self) -> None:

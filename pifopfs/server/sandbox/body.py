@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,11 @@ STOP_PAUSE = 0.001
 
 GONE_LOOKS, GONE_PAUSE = 5000, 0.002
 
+ASK_PAUSE = 0.02
+"""Seconds between looks whether those who were asked to end have."""
+ASK_ROUNDS = 20
+"""Looks for processes that were started while others were killed."""
+
 
 class Body(Protocol):
     """The processes of one run. `memory.Run` is a part of this."""
@@ -31,8 +36,12 @@ class Body(Protocol):
     def in_memory_files(self) -> int:
         """Bytes in the filesystems of theirs that live in memory."""
 
-    def terminate(self) -> None:
-        """Ask them to end."""
+    async def ask_to_end(self, grace: float) -> None:
+        """Ask them all to end, and return when they have, or after so many seconds.
+
+        It ends the grace itself: what is left then is killed, so that the exit code of the program
+        proper still comes.
+        """
 
     def kill(self) -> None:
         """Kill them all. The first one has not been waited for: its number is not another's."""
@@ -66,10 +75,21 @@ class Sandboxed:
                     used += (status.f_blocks - status.f_bfree) * status.f_frsize
         return used
 
-    def terminate(self) -> None:
-        """Bubblewrap itself would pass nothing on."""
-        for child in children(self.inner):
-            _send(child, signal.SIGTERM)
+    async def ask_to_end(self, grace: float) -> None:
+        """The first process is stopped meanwhile: it would end with the program proper, such as a
+        shell that does no more than wait for others, and take these along.
+        """
+        self._signal_first(signal.SIGSTOP)
+        await _ask(self._others, grace)
+        self._signal_first(signal.SIGCONT)
+
+    def _others(self) -> list[int]:
+        return [pid for pid in living(descendants(self.inner)) if pid != self.inner]
+
+    def _signal_first(self, number: signal.Signals) -> None:
+        found = look(self.inner)
+        if found is not None and found.started == self.started:
+            _send(self.inner, number)
 
     def kill(self) -> None:
         kill_tree(self.outer)
@@ -95,9 +115,8 @@ class Session:
     def in_memory_files(self) -> int:
         return 0
 
-    def terminate(self) -> None:
-        for member in self.members():
-            _send(member, signal.SIGTERM)
+    async def ask_to_end(self, grace: float) -> None:
+        await _ask(lambda: living(self.members()), grace)
 
     def kill(self) -> None:
         kill_session(self.trace)
@@ -105,6 +124,27 @@ class Session:
     async def gone(self) -> None:
         """What a program has left in the background is killed."""
         kill_session(self.trace)
+
+
+async def _ask(members: Callable[[], list[int]], grace: float) -> None:
+    for pid in members():
+        _send(pid, signal.SIGTERM)
+    with trio.move_on_after(grace):
+        while members():  # noqa: ASYNC110  # there is no event of it
+            await trio.sleep(ASK_PAUSE)
+    for _ in range(ASK_ROUNDS):
+        left = members()
+        if not left:
+            return
+        for pid in left:
+            _send(pid, signal.SIGKILL)
+        await trio.sleep(ASK_PAUSE)
+
+
+def living(pids: Iterable[int]) -> list[int]:
+    """Those that have not ended."""
+    found = [look(pid) for pid in pids]
+    return [process.pid for process in found if process is not None and not process.dead]
 
 
 def kill_tree(outer: int) -> None:

@@ -154,6 +154,57 @@ async def test_a_program_is_asked_to_end_and_its_exit_code_is_told(place: Place)
     assert b"".join(said).endswith(b"asked\n")
 
 
+async def stopped(place: Place, *command: str) -> tuple[int, str, float]:
+    """A program that was stopped when it had said `up`: exit code, output, seconds to its end."""
+    job, said = await place.launch(*command)
+    await job.release()
+    began, code = 0.0, -1
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+
+            async def stop() -> None:
+                nonlocal began
+                while b"up" not in b"".join(said):  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+                began = trio.current_time()
+                await job.stop()
+
+            nursery.start_soon(stop)
+            code = (await job.wait()).code
+    return code, b"".join(said).decode(), trio.current_time() - began
+
+
+SAVES = """import pathlib, signal, sys, time
+def save(*_):
+    time.sleep(0.3)
+    pathlib.Path("result").write_text("42")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+print("up")
+while True: time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "line", ["python3 s.py; echo done", "python3 s.py & wait", "(python3 s.py)"]
+)
+async def test_regression_a_program_that_a_shell_has_started_has_its_grace(
+    place: Place, line: str
+) -> None:
+    """The shell ended at once, and the kernel killed all others with it."""
+    put(place, "s.py", SAVES)
+    _, _, took = await stopped(place, "sh", "-c", line)
+    assert (place.work / "result").read_text() == "42"
+    assert took < 1, "it did not wait for the end of the grace"
+
+
+async def test_the_exit_code_comes_also_where_something_else_resists(place: Place) -> None:
+    script = "(trap '' TERM; sleep 60) & trap 'exit 3' TERM; echo up; while :; do sleep 0.01; done"
+    code, _, took = await stopped(place, "sh", "-c", script)
+    assert code == 3
+    assert took >= 0.9
+
+
 STUBBORN = """trap '' TERM INT HUP
 setsid sh -c 'trap "" TERM INT HUP; sleep {0} & wait' &
 {1}

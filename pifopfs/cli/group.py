@@ -17,7 +17,7 @@ from pifopfs import config as configuration
 from pifopfs.cli.reporting import EXIT_CODE_HELP, exit_code, fail, only_leaf, sentence
 from pifopfs.machine import ISOLATIONS, private_folder
 from pifopfs.mount import daemon
-from pifopfs.server.function_file import MOST
+from pifopfs.server.limits import MOST
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOG_SIZE = 4 * 2**20

@@ -67,7 +67,8 @@ class Executions:
         try:
             served = self._catalog.find(author, function)
         except FunctionFileInvalid as error:
-            raise CannotRunNow(str(error)) from error
+            folder = f"{error.path.parent}/"  # no caller's business
+            raise CannotRunNow(str(error).replace(folder, "")) from error
         if served is None:
             raise Unknown(f"there is no function {author}/{function}")
         return served

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from pifopfs.errors import FunctionFileInvalid
-from pifopfs.server.limits import NONE, UNITS, Limits
+from pifopfs.server.limits import MOST, NONE, UNITS, Limits
 from pifopfs.server.sandbox.settings import PLAIN, SandboxSettings
 from pifopfs.wire import FileSpec
 
@@ -28,8 +28,6 @@ ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 FIELDS = {"id", "author", "description", "command", "input", "output", "limits", "sandbox"}
 NORMAL_PATH = re.compile(r"(/(?!\.{0,2}(/|$))[^/]+)+")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-MOST = 1e12
-"""Of any unit: more is a slip of the pen."""
 SHAPE = 'write [{"id": "…", "path": "…"}, …]'
 LARGEST = 1 << 20
 
@@ -173,6 +171,9 @@ class _Reader:
             ):
                 mend = "write a number above 0, in megabytes or minutes"
                 self._bad(f"limits.{name}", f"{value!r} is no limit", mend)
+        processes = given.get("max_processes", 1)
+        if processes != int(processes):
+            self._bad("limits.max_processes", f"{processes!r} is no limit", "write a whole number")
         return Limits.of(given)
 
     def _sandbox(self) -> SandboxSettings:

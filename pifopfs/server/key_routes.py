@@ -12,14 +12,13 @@ from pifopfs.server.callers import Caller
 from pifopfs.server.executions import Executions
 from pifopfs.server.gate import Gate, admit
 from pifopfs.server.keys import NAME, KeyLimits, Keys
+from pifopfs.server.limits import MOST
 from pifopfs.server.refusals import MasterKeyNeeded, NotOffered, Refusal, Unknown
 
 NAMES = ("key_name", "name")
 MEMORY, TIME = ("max_memory",), ("max_time",)
 EXECUTIONS = ("max_executions", "max_parallel_jobs")
 """The parameters: first the documented name, then that of the clients."""
-MOST = 1e12
-"""Of any limit: more is a slip of the pen."""
 NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 MEGABYTE = 1 << 20
 MINUTE = 60.0
+MOST = 1e12
+"""Of any limit, in the API's units: more is a slip of the pen."""
 
 
 @dataclass(frozen=True, slots=True)

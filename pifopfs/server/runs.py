@@ -6,10 +6,11 @@ import logging
 import sqlite3
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import trio
 
-from pifopfs.server.engines import Engine, Job, MemoryTooSmall
+from pifopfs.server.engines import Engine, Job, MemoryTooSmall, SetUpFailed
 from pifopfs.server.function_file import ServedFunction
 from pifopfs.server.limits import Limits
 from pifopfs.server.logs import LogWriter
@@ -158,7 +159,7 @@ class Runs:
             log.warning("%s cannot be launched: %s", run.record.id, error)
             if run.job is not None:
                 await _kill(run.job)
-            return Outcome(EndReason.SYSTEM_ERROR, note=f"the program cannot be launched: {error}")
+            return Outcome(EndReason.SYSTEM_ERROR, note=_for_callers(error, folder))
         return Outcome(
             verdict.end_reason,
             ended.code,
@@ -226,6 +227,14 @@ class Runs:
             output=outcome.output,
             trace=None,
         )
+
+
+def _for_callers(error: OSError | sqlite3.Error, folder: Path) -> str:
+    """Without paths of this machine that are no caller's business."""
+    text = str(error).replace(f"{folder}/", "")
+    if isinstance(error, SetUpFailed):
+        text = "its sandbox could not be set up; the server's log says why"
+    return f"the program cannot be launched: {text}"
 
 
 async def _kill(job: Job) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import resource
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import trio
 
@@ -103,32 +104,68 @@ async def accept(
 ) -> None:
     """Have `serve` called in `handlers` for every TLS connection, until cancelled."""
     sockets = [trio.socket.from_stdlib_socket(listener) for listener in listeners]
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    welcome = _Welcome(context, serve, handshake_time, descriptors)
     await trio.serve_listeners(
-        partial(_welcome, context, serve, handshake_time),
+        welcome,
         [trio.SocketListener(listener) for listener in sockets],
         handler_nursery=handlers,
         task_status=task_status,  # type: ignore[arg-type]  # it tells more than is asked for
     )
 
 
-async def _welcome(
-    context: ssl.SSLContext, serve: Serve, handshake_time: float, stream: trio.SocketStream
-) -> None:
-    secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
-    shaken = False
-    try:
-        with trio.move_on_after(handshake_time):
-            first = await stream.socket.recv(1, socket.MSG_PEEK)
-            if first == TLS_RECORD:
-                await secured.do_handshake()
-                shaken = True
-            elif first:
-                await _refuse_plain(stream)
-    except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        log.debug("no TLS with a client: %r", error.__cause__ or error)
-        return
-    if shaken:
-        await serve(secured)
+class _Welcome:
+    """Takes connections, as many as leave descriptors for what runs; closes the others at once."""
+
+    def __init__(
+        self, context: ssl.SSLContext, serve: Serve, handshake_time: float, descriptors: int
+    ) -> None:
+        self._context = context
+        self._serve = serve
+        self._handshake_time = handshake_time
+        self._strangers = _Places(max(1, descriptors // 8))
+        """Before the end of their handshake, which costs a client nothing."""
+        self._guests = _Places(max(1, descriptors // 3))
+
+    async def __call__(self, stream: trio.SocketStream) -> None:
+        with self._strangers.taken() as free:
+            secured = await self._shaken(stream) if free else None
+        if secured is not None:
+            with self._guests.taken() as free:
+                if free:
+                    await self._serve(secured)
+
+    async def _shaken(self, stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream] | None:
+        """The connection after its handshake; None where there was none."""
+        secured = trio.SSLStream(stream, self._context, server_side=True, https_compatible=True)
+        try:
+            with trio.move_on_after(self._handshake_time):
+                first = await stream.socket.recv(1, socket.MSG_PEEK)
+                if first == TLS_RECORD:
+                    await secured.do_handshake()
+                    return secured
+                if first:
+                    await _refuse_plain(stream)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            log.debug("no TLS with a client: %r", error.__cause__ or error)
+        return None
+
+
+class _Places:
+    """A number of places."""
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+
+    @contextmanager
+    def taken(self) -> Iterator[bool]:
+        """Whether there was one; it is taken while the block runs."""
+        free = self._left > 0
+        self._left -= free
+        try:
+            yield free
+        finally:
+            self._left += free
 
 
 async def _refuse_plain(stream: trio.SocketStream) -> None:

@@ -224,6 +224,14 @@ async def test_a_fork_bomb_hits_its_limit_and_nobody_else(
     assert (await http.get("/joe/fn")).status_code == 200
 
 
+async def test_regression_a_single_process_is_enough_for_a_program(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    """The search for it needed another one."""
+    seen = await ended(site, http, "", command=["echo", "hi"], limits={"max_processes": 1})
+    assert (seen["end_reason"], seen["log"]) == ("normal", "hi\n"), seen
+
+
 async def test_regression_a_limit_above_the_systems_own_fails_no_run(
     site: Site, http: httpx.AsyncClient
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -164,3 +166,22 @@ async def test_regression_large_logs_are_not_held_in_memory(root: Path) -> None:
                             nursery.start_soon(whole)
                     slow_ones.cancel_scope.cancel()
             assert most_memory(process.pid) < BOUND
+
+
+async def test_regression_silent_connections_leave_descriptors_for_what_runs(root: Path) -> None:
+    """They took all that there were: the server ended, and runs that were accepted failed."""
+    write_function(root / "fns" / "joe" / "fn", "echo up; cat a.txt > r.txt")
+    under = ("prlimit", "--nofile=400:400")
+    with serving(root, "--port", "0", under=under) as (process, ready), ExitStack() as cleanup:
+        assert process.stdout is not None
+        certificate = process.stdout.readline().split()[1]
+        async with client(root, ready, certificate) as http:
+            await http.get("")
+            port = http.base_url.port
+            for _ in range(450):
+                silent = socket.create_connection(("127.0.0.1", port), timeout=5)
+                cleanup.callback(silent.close)
+            with trio.fail_after(30):
+                await job(http, 0)
+            assert len(list(Path(f"/proc/{process.pid}/fd").iterdir())) < 200
+            assert process.poll() is None

@@ -72,6 +72,23 @@ async def test_a_program_of_the_functions_own(site: Site, http: httpx.AsyncClien
     assert (told["exit_code"], told["log"]) == (0, "right\n")
 
 
+async def test_regression_callers_are_told_no_path_of_this_machine(
+    site: Site, http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Notes named the state folder and the paths that a function may read; errors the root."""
+    told = await outcome(site, http, "true", sandbox={"read_only": ["/nowhere/at/all"]})
+    assert told["end_reason"] == "system-error"
+    assert "sandbox could not be set up" in told["log"]
+    assert "/nowhere" not in told["log"]
+    assert "/nowhere" in caplog.text  # it is in the server's own
+    told = await outcome(site, http, "true", output=[{"id": "a", "path": "x" * 300}])
+    assert "File name too long" in told["log"]
+    assert str(site.root) not in told["log"]
+    (site.root / "fns" / "joe" / "start" / "function.json").write_text("{")
+    answer = await http.get("/joe/start")
+    assert answer.json()["errorMessage"].startswith("function.json: it is not JSON")
+
+
 # ── Settings ──────────────────────────────────────────────────────────────────────────────────
 
 

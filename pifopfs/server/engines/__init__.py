@@ -13,6 +13,10 @@ class MemoryTooSmall(Exception):
     """The memory limit of a run does not even let its program start."""
 
 
+class SetUpFailed(OSError):
+    """What keeps a program apart cannot be set up. The message may name files of this machine."""
+
+
 class Job(Protocol):
     """A program that was launched."""
 
@@ -46,7 +50,7 @@ class Engine(Protocol):
     async def launch(self, launch: Launch, output: Callable[[bytes], None]) -> Job:
         """Start a program, which waits to be released; `output` gets what it prints.
 
-        Raises OSError where it can't start, MemoryTooSmall.
+        Raises OSError where it can't start, SetUpFailed, MemoryTooSmall.
         """
 
     def clear_up(self, trace: str) -> None:

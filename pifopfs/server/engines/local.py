@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from pifopfs.server.engines import MemoryTooSmall
+from pifopfs.server.engines import MemoryTooSmall, SetUpFailed
 from pifopfs.server.engines.child import Child
 from pifopfs.server.engines.gate import Gate
 from pifopfs.server.engines.output import Output
@@ -122,8 +122,8 @@ class _Starting:
             if answer == MISSING:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
             said = await self._said()
-            raise OSError(errno.EIO, f"{self._isolation.name} failed: {said}")
-        raise OSError(errno.ETIMEDOUT, f"{self._isolation.name} took over {SET_UP_TIME:g} s")
+            raise SetUpFailed(errno.EIO, f"{self._isolation.name} failed: {said}")
+        raise SetUpFailed(errno.ETIMEDOUT, f"{self._isolation.name} took over {SET_UP_TIME:g} s")
 
     async def _said(self) -> str:
         """What was printed in place of a start."""

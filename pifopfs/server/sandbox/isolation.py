@@ -15,11 +15,17 @@ from pifopfs.server.sandbox.stepdown import User
 
 READY, MISSING = b"ready\n", b"missing\n"
 
-FIND = """case $1 in
-*/*) [ -f "$1" ] && [ -x "$1" ] ;;
-*) (IFS=:; for d in $PATH; do [ -f "$d/$1" ] && [ -x "$d/$1" ] && exit 0; done; exit 1) ;;
-esac && echo ready >&0 || { echo missing >&0; exit 127; }
+FIND = """set -f; found=
+case $1 in
+*/*) [ -f "$1" ] && [ -x "$1" ] && found=$1 ;;
+*) IFS=:; for d in $PATH; do [ -f "$d/$1" ] && [ -x "$d/$1" ] && found=$d && break; done ;;
+esac
+unset IFS; set +f
+[ "$found" ] || { echo missing >&0; exit 127; }
+echo ready >&0
 """
+"""Without another process: a run may be allowed no more than one."""
+
 GATE = FIND + 'read -r go || exit 125; exec "$@" </dev/null'
 """A shell that waits in the program's place, when all about it has been set up.
 

@@ -74,6 +74,7 @@ BAD: dict[str, tuple[object, str]] = {
         )
         for value in (0, -1, "1", True, None, 1e300)
     },
+    "half a process": (GOOD | {"limits": {"max_processes": 1.5}}, "limits.max_processes: 1.5"),
     "limits that are no object": (GOOD | {"limits": [1]}, "limits: it is not an object"),
     "an unknown limit": (GOOD | {"limits": {"max": 1}}, "limits.max: there is no such field"),
     "an unknown wish": (GOOD | {"sandbox": {"root": True}}, "sandbox.root: there is no such field"),

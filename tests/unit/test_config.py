@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pifopfs import config, errors
+from pifopfs.fuse_options import parse_options
 
 M = Path("/mnt")
 
@@ -75,10 +76,10 @@ def test_every_deadline_can_be_set_and_must_mean_something(name: str) -> None:
 
 
 def test_fuse_options() -> None:
-    options = config.parse_options(["ro,umask=022", "uid=0,gid=root", "noexec,rw,defaults"])
+    options = parse_options(["ro,umask=022", "uid=0,gid=root", "noexec,rw,defaults"])
     assert (options.uid, options.gid, options.umask) == (0, 0, 0o022)
     assert options.kernel == {"ro", "noexec"}
-    assert config.parse_options([]).uid == os.getuid()
+    assert parse_options([]).uid == os.getuid()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_fuse_options() -> None:
 )  # fmt: skip
 def test_fuse_options_that_mean_nothing(option: str) -> None:
     with pytest.raises(errors.OptionInvalid, match="-o"):
-        config.parse_options([option])
+        parse_options([option])
 
 
 def test_the_examples_are_named_where_one_is_not_known() -> None:
@@ -133,7 +134,7 @@ def test_a_log_level_of_the_environment_must_be_known() -> None:
 
 @pytest.mark.parametrize("name", ["uid", "gid"])
 def test_ids_are_below_the_one_that_means_none(name: str) -> None:
-    assert getattr(config.parse_options([f"{name}=4294967294"]), name) == 2**32 - 2
+    assert getattr(parse_options([f"{name}=4294967294"]), name) == 2**32 - 2
     for number in ("4294967295", "99999999999", "9" * 5000):
         with pytest.raises(errors.OptionInvalid, match=f"-o {name}="):
-            config.parse_options([f"{name}={number}"])
+            parse_options([f"{name}={number}"])

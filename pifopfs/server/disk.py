@@ -15,6 +15,8 @@ LEAST = 4096
 """Bytes that a file or folder counts for at least: many empty ones fill a disk, too."""
 SECTOR = 512
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+ENTER = 0o500
+"""What a folder's owner needs to see what is in it."""
 VANISHED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
@@ -29,11 +31,12 @@ def used(folder: Path, go_on: Callable[[int], object] = lambda _: None) -> int:
     TooDeep, OSError.
     """
     counter = _Counter(go_on)
-    handle = os.open(folder, OPEN_FOLDER)
+    above = os.open(folder.parent, OPEN_FOLDER)
     try:
-        counter.count(handle, 0)
+        with _opened(folder.name, above) as handle:
+            counter.count(handle, 0)
     finally:
-        os.close(handle)
+        os.close(above)
     return counter.total
 
 
@@ -69,29 +72,35 @@ class _Counter:
 
 @contextmanager
 def _opened(name: str, folder: int) -> Iterator[int]:
-    """A descriptor of a folder, also of one that its program has closed to its own user."""
-    try:
-        handle = os.open(name, OPEN_FOLDER, dir_fd=folder)
-    except PermissionError:
-        handle = _open_closed(name, folder)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _open_closed(name: str, folder: int) -> int:
-    """Opens it for a moment, by its inode: a link put in its place would change nothing else."""
+    """A descriptor of a folder."""
     place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        itself, mode = f"/proc/self/fd/{place}", stat.S_IMODE(os.fstat(place).st_mode)
-        os.chmod(itself, mode | 0o500)  # noqa: PTH101  # no path of this process's
-        try:
-            return os.open(".", OPEN_FOLDER, dir_fd=place)
-        finally:
-            os.chmod(itself, mode)  # noqa: PTH101
+        with _enterable(place):
+            handle = os.open(".", OPEN_FOLDER, dir_fd=place)
+            try:
+                yield handle
+            finally:
+                os.close(handle)
     finally:
         os.close(place)
+
+
+@contextmanager
+def _enterable(place: int) -> Iterator[None]:
+    """A folder that its program has closed to its own user, which is ours, is open meanwhile.
+
+    By its inode: a link that is put in its place changes nothing else.
+    """
+    mode = stat.S_IMODE(os.fstat(place).st_mode)
+    if os.geteuid() == 0 or mode & ENTER == ENTER:
+        yield
+        return
+    itself = f"/proc/self/fd/{place}"
+    os.chmod(itself, mode | ENTER)  # noqa: PTH101  # no path of this process's
+    try:
+        yield
+    finally:
+        os.chmod(itself, mode)  # noqa: PTH101
 
 
 @contextmanager

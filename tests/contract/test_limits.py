@@ -175,6 +175,9 @@ HOARDERS = {
     "many files": "for i in $(seq 30); do head -c 1m /dev/zero > f$i; done; sleep 600",
     "empty files": "i=0; while [ $i -lt 6000 ]; do i=$((i+1)); : > f$i; done; sleep 600",
     "a closed folder": "mkdir d; head -c 15m /dev/zero > d/x; cp d/x d/y; chmod 0 d; sleep 600",
+    "a folder that cannot be entered": "mkdir d; head -c 15m /dev/zero > d/x; cp d/x d/y;"
+    " chmod 444 d; sleep 600",
+    "its own folder, closed": "head -c 15m /dev/zero > x; cp x y; chmod 0 .; sleep 600",
     "very deep": python("""
         import os, time
         for _ in range(200):

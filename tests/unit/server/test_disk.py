@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,18 @@ def test_the_count_can_be_ended(tmp_path: Path) -> None:
 
     with pytest.raises(KeyError):
         used(tmp_path, enough)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root enters any folder")
+@pytest.mark.parametrize("mode", [0, 0o400, 0o100, 0o444])
+def test_regression_a_closed_folder_hides_nothing_and_stays_closed(
+    tmp_path: Path, mode: int
+) -> None:
+    """It was closed again before what is in it had been looked at."""
+    closed = tmp_path / "top" / "d"
+    (closed / "e").mkdir(parents=True)
+    (closed / "e" / "x").write_bytes(b"x" * 100_000)
+    for folder in (closed / "e", closed, tmp_path / "top"):
+        folder.chmod(mode)
+    assert used(tmp_path / "top") > 100_000
+    assert stat.S_IMODE((tmp_path / "top").stat().st_mode) == mode

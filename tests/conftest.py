@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pifopfs.server.removal import remove
 from tests.fakeservice import FakeService
 
 
@@ -17,7 +17,7 @@ def root() -> Iterator[Path]:
     """A short temporary folder: the paths of sockets have a limit."""
     folder = Path(tempfile.mkdtemp(prefix="pf-", dir="/tmp"))
     yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)  # its programs may have closed some of it
 
 
 @pytest.fixture

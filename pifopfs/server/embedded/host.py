@@ -29,6 +29,10 @@ GREETING = b"pifopfs %b\n"
 LONGEST_GREETING = 100
 END = b"end\n"
 """What a client sends to end the server and all that runs on it."""
+FIRST_CLIENT = 20.0
+"""Seconds that a new server waits at the least for a client: it was started for one, which may be
+slow to come.
+"""
 
 
 async def serve_folder(
@@ -70,6 +74,7 @@ class _Leases:
         self._server = server
         self._greeting = GREETING % isolation.encode()
         self._scope = trio.CancelScope()
+        self._had_client = trio.Event()
         self._closed = False
         """No client is taken any more: it starts another server, which waits for our lock."""
         self.told = trio.Event()
@@ -90,6 +95,7 @@ class _Leases:
         if self._closed:
             return
         with self._server.occupancy.held():
+            self._had_client.set()
             try:
                 await stream.send_all(self._greeting)
                 if await stream.receive_some(len(END)) == END:
@@ -104,13 +110,18 @@ class _Leases:
         """
         while not (self.told.is_set() or told.is_set()):
             async with trio.open_nursery() as nursery:
-                vacant = partial(self._server.occupancy.vacant_for, linger)
-                for wait in (vacant, self.told.wait, told.wait):
+                unneeded = partial(self._unneeded, linger)
+                for wait in (unneeded, self.told.wait, told.wait):
                     nursery.start_soon(_cancelling, nursery.cancel_scope, wait)
             if self._server.occupancy.vacant:  # no client came in at the last moment
                 break
         self._closed = True
         self._scope.cancel()
+
+    async def _unneeded(self, linger: float) -> None:
+        with trio.move_on_after(FIRST_CLIENT):
+            await self._had_client.wait()
+        await self._server.occupancy.vacant_for(linger)
 
 
 async def _cancelling(scope: trio.CancelScope, wait: Callable[[], Awaitable[None]]) -> None:

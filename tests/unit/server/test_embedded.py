@@ -62,6 +62,9 @@ async def test_regression_a_client_at_the_last_moment_is_held_or_refused(
     held = refused = 0
     for attempt in range(60):
         over = await start(nursery, root / "fn", linger=0.01)
+        first = await greeted(place)
+        assert first is not None
+        await first.aclose()
         await trio.sleep(0.005 + attempt % 20 * 0.0005)
         stream = await greeted(place)
         if stream is None:
@@ -76,6 +79,19 @@ async def test_regression_a_client_at_the_last_moment_is_held_or_refused(
             await over.wait()
     assert held
     assert refused + held == 60
+
+
+async def test_regression_a_server_ended_before_its_first_client_came(
+    place: Place, root: Path, nursery: trio.Nursery
+) -> None:
+    """On a busy machine that took longer than the server lingers: no mount ever came to be."""
+    over = await start(nursery, root / "fn", linger=0.01)
+    await trio.sleep(0.2)  # twenty times as long as it lingers
+    stream = await greeted(place)
+    assert stream is not None
+    await stream.aclose()
+    with trio.fail_after(10):
+        await over.wait()
 
 
 async def test_a_lease_that_is_told_to_end_is_closed_when_the_server_ends(

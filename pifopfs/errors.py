@@ -6,7 +6,8 @@
     │   │   ├── Unreachable          DNS failure, no route, no such socket
     │   │   ├── ConnectionRefused
     │   │   ├── ConnectTimedOut
-    │   │   └── TlsFailure           certificate or handshake
+    │   │   ├── TlsFailure           certificate or handshake
+    │   │   └── ServiceDown          nothing was tried: calls have failed, one is let through soon
     │   ├── Unclear                  … and the service may or may not have acted on it
     │   │   ├── NoAnswer             a deadline passed
     │   │   ├── ConnectionBroken     the connection ended in the middle
@@ -115,6 +116,16 @@ class ConnectTimedOut(NotSent):
 
 class TlsFailure(NotSent):
     advice = "Check the server's certificate, the clock, and --ca-file."
+
+
+class ServiceDown(NotSent):
+    """Nothing was sent, because the calls before have failed. `failure` is the last of them."""
+
+    advice = "The service is asked again within seconds."
+
+    def __init__(self, tried: str, answer: str, failure: ServiceError) -> None:
+        super().__init__(tried, answer)
+        self.failure = failure
 
 
 class Unclear(ServiceError):

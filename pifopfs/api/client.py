@@ -12,6 +12,7 @@ from pifopfs import errors, wire
 from pifopfs.api import answers
 from pifopfs.api.answers import Call
 from pifopfs.api.bodies import Content, OutputStream, Upload
+from pifopfs.api.breaker import CircuitBreaker
 from pifopfs.api.credentials import ApiKey
 from pifopfs.api.deadlines import Deadlines
 from pifopfs.api.endpoint import DEFAULT_ENDPOINT, Endpoint
@@ -59,7 +60,8 @@ class FunctionClient:
         self._path = f"/{segment(author, unknown, function)}/{segment(name, unknown, function)}"
         self._deadlines = deadlines or Deadlines()
         self._http = make_client(endpoint, api_key, ca_file, self._deadlines)
-        self._exchange = Exchange(self._http, patience=self._deadlines.total)
+        breaker = CircuitBreaker(self._deadlines.recheck)
+        self._exchange = Exchange(self._http, breaker, patience=self._deadlines.total)
         self._reading = Policy(self._deadlines, server_errors=True)
         self._repeating = Policy(self._deadlines)
 

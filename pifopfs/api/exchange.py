@@ -20,6 +20,7 @@ import trio
 from pifopfs import wire
 from pifopfs.api import answers
 from pifopfs.api.bodies import UploadBody
+from pifopfs.api.breaker import CircuitBreaker
 from pifopfs.api.requests import LARGEST_DOCUMENT, Request
 from pifopfs.api.retries import Retries
 from pifopfs.api.transport import translated
@@ -33,9 +34,12 @@ T = TypeVar("T")
 class Exchange:
     """Sends requests to one service. Raises ServiceError, and nothing of httpx."""
 
-    def __init__(self, http: httpx.AsyncClient, *, patience: float) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, breaker: CircuitBreaker, *, patience: float
+    ) -> None:
         """`patience`: seconds of the pauses between the tries of one call, together."""
         self._http = http
+        self._breaker = breaker
         self._patience = patience
         self._key = http.headers.get("Authorization", "").removeprefix("Bearer ")
 
@@ -152,7 +156,26 @@ class Exchange:
         within: float | None,
         policy: Retries | None,
     ) -> T:
-        """Call `once`, again where the policy says so, until it succeeds or time is up."""
+        """Call `once`, again where the policy says so, until it succeeds or time is up.
+
+        Not at all where the service counts as down.
+        """
+        self._breaker.admit(tried)
+        try:
+            result = await self._tries(once, tried, within, policy)
+        except ServiceError as error:
+            self._breaker.failed(error)
+            raise
+        self._breaker.answered()
+        return result
+
+    async def _tries(
+        self,
+        once: Callable[[], Awaitable[T]],
+        tried: str,
+        within: float | None,
+        policy: Retries | None,
+    ) -> T:
         seconds = float("inf") if within is None else within
         deadline = trio.current_time() + seconds
         tries, paused = 0, 0.0

@@ -26,6 +26,7 @@ ERRNOS: dict[type[errors.PifopfsError], int] = {
     errors.ConnectionRefused: errno.ECONNREFUSED,
     errors.ConnectTimedOut: errno.ETIMEDOUT,
     errors.TlsFailure: errno.EPROTO,
+    errors.ServiceDown: errno.EHOSTUNREACH,
     errors.NoAnswer: errno.ETIMEDOUT,
     errors.ConnectionBroken: errno.EIO,
     errors.BadAnswer: errno.EIO,
@@ -72,7 +73,12 @@ ERRNOS: dict[type[errors.PifopfsError], int] = {
 
 
 def errno_of(error: errors.PifopfsError) -> int:
-    """The errno of an error, EIO for one that should not reach the kernel."""
+    """The errno of an error, EIO for one that should not reach the kernel.
+
+    Of a service that is down, it is the one that its last failure had.
+    """
+    if isinstance(error, errors.ServiceDown):
+        error = error.failure
     return ERRNOS.get(type(error), errno.EIO)
 
 

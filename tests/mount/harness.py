@@ -23,6 +23,7 @@ QUICK = {
     "PIFOPFS_FRESHNESS": "0.2",
     "PIFOPFS_PATIENCE": "2",
     "PIFOPFS_WAIT_OUTAGE": "60",
+    "PIFOPFS_RECHECK": "0.3",
     "PIFOPFS_SHUTDOWN_GRACE": "5",
 }
 """Deadlines short enough for tests."""

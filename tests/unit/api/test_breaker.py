@@ -1,0 +1,133 @@
+"""A service that is down is asked once in a while, and found again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from pifopfs import errors
+from pifopfs.api import Deadlines, FunctionClient
+from pifopfs.api.breaker import FAILURES, CircuitBreaker
+from pifopfs.fuse.errnos import errno_of
+from tests.fakeservice import FakeService, refuse, reset
+
+RECHECK = 2.0
+REFUSED = errors.ConnectionRefused("status of exec_1", "connection refused")
+
+
+@pytest.fixture
+def breaker() -> CircuitBreaker:
+    return CircuitBreaker(RECHECK)
+
+
+def fails(breaker: CircuitBreaker, times: int = FAILURES) -> None:
+    for _ in range(times):
+        breaker.admit("status of exec_1")
+        breaker.failed(REFUSED)
+
+
+async def test_calls_fail_at_once_after_some_failures_in_a_row(
+    breaker: CircuitBreaker, autojump_clock: MockClock
+) -> None:
+    fails(breaker)
+    with pytest.raises(errors.ServiceDown, match="log of exec_2: connection refused .* 2.0 s"):
+        breaker.admit("log of exec_2")
+
+
+async def test_the_errno_is_that_of_the_last_failure(
+    breaker: CircuitBreaker, autojump_clock: MockClock
+) -> None:
+    fails(breaker)
+    with pytest.raises(errors.ServiceDown) as caught:
+        breaker.admit("x")
+    assert errno_of(caught.value) == errno_of(REFUSED)
+
+
+async def test_one_call_is_let_through_at_a_time(
+    breaker: CircuitBreaker, autojump_clock: MockClock
+) -> None:
+    fails(breaker)
+    for _ in range(3):
+        await trio.sleep(RECHECK)
+        breaker.admit("the one")
+        with pytest.raises(errors.ServiceDown):
+            breaker.admit("another, while the one is under way")
+
+
+@pytest.mark.parametrize("answer", [None, errors.AccessDenied("x", "no"), errors.BadAnswer("x", "")])
+async def test_any_answer_ends_it(
+    breaker: CircuitBreaker,
+    autojump_clock: MockClock,
+    answer: errors.ServiceError | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    fails(breaker)
+    if answer is None:
+        breaker.answered()
+    else:
+        breaker.failed(answer)
+    for _ in range(3):
+        breaker.admit("x")
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "the service counts as down",
+        "the service answers again",
+    ]
+
+
+async def test_failures_with_answers_between_them_are_no_outage(
+    breaker: CircuitBreaker, autojump_clock: MockClock
+) -> None:
+    for _ in range(5):
+        fails(breaker, FAILURES - 1)
+        breaker.answered()
+    breaker.admit("x")
+
+
+@pytest.fixture
+async def client(service: FakeService) -> AsyncIterator[FunctionClient]:
+    deadlines = Deadlines(backoff=0.01, recheck=0.5)
+    async with FunctionClient("joe/tsp", endpoint=service.endpoint, deadlines=deadlines) as client:
+        yield client
+
+
+async def test_a_client_stops_asking_a_service_that_is_down_and_finds_it_again(
+    client: FunctionClient, service: FakeService
+) -> None:
+    service.fault("function", reset)
+    with trio.fail_after(20):
+        while True:
+            try:
+                await client.function()
+            except errors.ServiceDown:
+                break
+            except errors.ConnectionBroken:
+                pass
+    asked = service.count("function")
+    for _ in range(100):
+        with pytest.raises(errors.ServiceError):
+            await client.create()
+    assert service.count("function") == asked
+    assert service.count("create") <= 1  # the one that was let through
+    service.heal()
+    with trio.fail_after(20):
+        while True:
+            try:
+                await client.function()
+                break
+            except errors.ServiceDown:
+                await trio.sleep(0.05)
+
+
+async def test_a_service_that_refuses_is_not_down(
+    client: FunctionClient, service: FakeService
+) -> None:
+    service.fault("function", refuse(403))
+    for _ in range(5):
+        with pytest.raises(errors.AccessDenied):
+            await client.function()
+    assert service.count("function") == 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,17 +40,19 @@ class Upload:
         """Whether it can be sent a second time."""
         return isinstance(self._content, bytes | Path | OpenFile)
 
-    def body(self) -> UploadBody:
-        """Raises OSError where a file cannot be opened, or is not a regular one."""
+    def body(self, sent: Callable[[], None]) -> UploadBody:
+        """`sent` is called at its end. Raises OSError where a file cannot be opened, or is not a
+        regular one.
+        """
         if isinstance(self._content, bytes):
-            return UploadBody(_slices(self._content), len(self._content))
+            return UploadBody(_slices(self._content), len(self._content), sent)
         if isinstance(self._content, OpenFile):
             length = os.fstat(self._content.descriptor).st_size
-            return UploadBody(_file_pieces(self._content.descriptor, length), length)
+            return UploadBody(_file_pieces(self._content.descriptor, length), length, sent)
         if isinstance(self._content, Path):
             file, length = _open_regular(self._content)
-            return UploadBody(_file_pieces(file, length), length, file)
-        return UploadBody(_passed_on(self._content), None)
+            return UploadBody(_file_pieces(file, length), length, sent, file)
+        return UploadBody(_passed_on(self._content), None, sent)
 
 
 class UploadBody(httpx.AsyncByteStream):
@@ -61,11 +63,16 @@ class UploadBody(httpx.AsyncByteStream):
     """
 
     def __init__(
-        self, pieces: AsyncGenerator[bytes, None], length: int | None, file: int | None = None
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        length: int | None,
+        sent: Callable[[], None],
+        file: int | None = None,
     ) -> None:
         """`file` is a descriptor that is closed at the end."""
         self._pieces = pieces
         self._length = length
+        self._sent = sent
         self._file = file
 
     def headers(self) -> dict[str, str]:
@@ -77,8 +84,12 @@ class UploadBody(httpx.AsyncByteStream):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
-    def __anext__(self) -> Awaitable[bytes]:
-        return self._pieces.__anext__()
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._pieces.__anext__()
+        except StopAsyncIteration:
+            self._sent()
+            raise
 
     async def aclose(self) -> None:
         try:

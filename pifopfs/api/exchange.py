@@ -31,13 +31,19 @@ LONGEST_MESSAGE = 300
 T = TypeVar("T")
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Exchange:
     """Sends requests to one service. Raises ServiceError, and nothing of httpx."""
 
     def __init__(
         self, http: httpx.AsyncClient, breaker: CircuitBreaker, *, patience: float
     ) -> None:
-        """`patience`: seconds of the pauses between the tries of one call, together."""
+        """`patience`: seconds of the pauses between the tries of one call, together, and those
+        that the answer to an upload may take from its last byte on.
+        """
         self._http = http
         self._breaker = breaker
         self._patience = patience
@@ -52,7 +58,8 @@ class Exchange:
         policy: Retries | None = None,
     ) -> T:
         """The JSON document of a success. `within`: seconds for all tries together."""
-        body = await self._attempts(lambda: self._body(request), request.tried, within, policy)
+        once = self._body if request.upload is None else self._uploaded
+        body = await self._attempts(lambda: once(request), request.tried, within, policy)
         try:
             return parse(json.loads(body))
         except (ValueError, RecursionError, wire.MalformedDocument) as error:
@@ -75,9 +82,19 @@ class Exchange:
         """A success whose body is still to come; the caller closes it."""
         return await self._attempts(lambda: self._begin(request), request.tried, within, policy)
 
-    async def _body(self, request: Request) -> bytes:
+    async def _uploaded(self, request: Request) -> bytes:
+        """The body of the answer to an upload. Raises TooSlowError where it is late."""
+        with trio.CancelScope() as scope:
+
+            def sent() -> None:
+                scope.deadline = min(scope.deadline, trio.current_time() + self._patience)
+
+            return await self._body(request, sent)
+        raise trio.TooSlowError
+
+    async def _body(self, request: Request, sent: Callable[[], None] = _nothing) -> bytes:
         body = bytearray()
-        async with self._answer(request) as response:
+        async with self._answer(request, sent) as response:
             with translated(request.tried):
                 async for piece in response.aiter_bytes():
                     body += piece
@@ -88,16 +105,18 @@ class Exchange:
         return bytes(body)
 
     @asynccontextmanager
-    async def _answer(self, request: Request) -> AsyncIterator[httpx.Response]:
-        response = await self._begin(request)
+    async def _answer(
+        self, request: Request, sent: Callable[[], None] = _nothing
+    ) -> AsyncIterator[httpx.Response]:
+        response = await self._begin(request, sent)
         try:
             yield response
         finally:
             await response.aclose()
 
-    async def _begin(self, request: Request) -> httpx.Response:
+    async def _begin(self, request: Request, sent: Callable[[], None] = _nothing) -> httpx.Response:
         """The beginning of a 2xx answer. Raises the meaning of any other."""
-        response = await self._send(request)
+        response = await self._send(request, sent)
         if response.is_success:
             return response
         try:
@@ -105,12 +124,13 @@ class Exchange:
         finally:
             await response.aclose()
 
-    async def _send(self, request: Request) -> httpx.Response:
-        body = request.upload.body() if request.upload else None
+    async def _send(self, request: Request, sent: Callable[[], None]) -> httpx.Response:
+        body = request.upload.body(sent) if request.upload else None
         response = None
         try:
             with translated(request.tried):
                 response = await self._http.send(self._build(request, body), stream=True)
+            sent()  # an answer may come before the end
             return response
         finally:
             if body is not None:
@@ -176,14 +196,14 @@ class Exchange:
         within: float | None,
         policy: Retries | None,
     ) -> T:
-        seconds = float("inf") if within is None else within
-        deadline = trio.current_time() + seconds
+        deadline = trio.current_time() + (float("inf") if within is None else within)
         tries, paused = 0, 0.0
         while True:
             try:
                 with trio.fail_at(deadline):
                     return await once()
             except trio.TooSlowError:
+                seconds = self._patience if within is None else within
                 raise NoAnswer(tried, f"no answer within {seconds:g} s") from None
             except ServiceError as error:
                 tries += 1

@@ -3,8 +3,11 @@
     operations  each request is one call into the tree and one reply
     errnos      the total table from errors to errnos
     attributes  the tree's attributes as the kernel wants them
+    calls       those under way
     interrupts  a blocked call ends when a signal waits for its caller
-    callers     what /proc says of a calling process
+    watchdog    a call that takes too long is reported with its stack
+    callers     who makes a call
+    processes   what /proc says of him
     session     mounting, serving, unmounting
 
 The only package that imports pyfuse3.

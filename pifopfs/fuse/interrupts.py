@@ -10,77 +10,50 @@ answered: many programs take it for a failure.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
 
 import trio
 
-from pifopfs.errors import Interrupted
-from pifopfs.fuse.callers import Caller
+from pifopfs.fuse.calls import Call, Calls
+from pifopfs.fuse.processes import Processes
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 INTERVAL = 0.1
 """Seconds between looks; more when looking itself takes long."""
+LONGEST_INTERVAL = 1.0
+SHARE = 5
+"""Looking takes one part in so many, and one, of the processor's time."""
+SLICE = 0.005
+"""Seconds of looking after which others have their turn."""
 
 
-@dataclass(eq=False, slots=True)
-class _Call:
-    caller: Caller | int
-    """Who made it, or his thread: who he is, is found out only when the call blocks."""
-    ino: int
-    began: float
-    scope: trio.CancelScope
-
-    def interrupted(self) -> bool:
-        if isinstance(self.caller, int):
-            self.caller = Caller.of(self.caller, self.ino)
-        return self.caller.has_signal()
+async def watch_signals(calls: Calls) -> None:
+    """Cancel calls whose caller has a signal, for ever."""
+    while True:
+        await calls.until_some()
+        await trio.sleep(INTERVAL)
+        spent = await _look_at_all(calls)
+        await trio.sleep(min(SHARE * spent, LONGEST_INTERVAL))
 
 
-class Interrupts:
-    """The calls under way."""
-
-    def __init__(self) -> None:
-        self._calls: set[_Call] = set()
-        self._some = trio.Event()
-
-    async def interruptible(
-        self, caller: Caller | int, ino: int, call: Callable[[], Awaitable[T]]
-    ) -> T:
-        """Run `call`, on an inode, for a caller or the thread that just asked.
-
-        Raises Interrupted when a signal is pending for him.
-        """
-        entry = _Call(caller, ino, trio.current_time(), trio.CancelScope())
-        self._calls.add(entry)
-        self._some.set()
-        try:
-            with entry.scope:
-                return await call()
-        finally:
-            self._calls.discard(entry)
-        raise Interrupted(f"process {caller}")
-
-    async def watch(self) -> None:
-        """Look for signals, for ever."""
-        while True:
-            if not self._calls:
-                self._some = trio.Event()
-                await self._some.wait()
-            await trio.sleep(INTERVAL)
+async def _look_at_all(calls: Calls) -> float:
+    """The seconds that it took."""
+    processes = Processes()
+    spent, began = 0.0, trio.current_time()
+    for call in calls:
+        if began - call.began >= INTERVAL / 2:
+            _look(call, processes)
+        now = trio.current_time()
+        if now - began >= SLICE:
+            spent += now - began
+            await trio.lowlevel.checkpoint()
             began = trio.current_time()
-            for entry in list(self._calls):
-                if began - entry.began >= INTERVAL / 2:
-                    self._look(entry)
-            await trio.sleep(5 * (trio.current_time() - began))
+    return spent + trio.current_time() - began
 
-    def _look(self, entry: _Call) -> None:
-        try:
-            if entry.interrupted():
-                entry.scope.cancel()
-        except Exception:  # the other calls must still be looked at
-            log.exception("cannot see whether a signal waits for %s", entry.caller)
+
+def _look(call: Call, processes: Processes) -> None:
+    try:
+        if call.find_caller().has_signal(processes):
+            call.scope.cancel()
+    except Exception:  # the other calls must still be looked at
+        log.exception("cannot see whether a signal waits for the %s", call.what)

@@ -1,37 +1,47 @@
 """Protocol adapter only: each request is one call into the tree and one reply.
 
 What a request means is decided in `pifopfs.tree`, what a failure is answered with in `errnos`.
-Calls that may block run under `interrupts`. Facts this rests on: flush must be implemented (its
-default answer turns it off for good); getxattr and its kin must answer ENOSYS, which the kernel
-remembers, or every write would cost a second request; names arrive with up to 1024 bytes.
+Calls that may block are listed in `calls`, so that they can be interrupted and watched. Facts this
+rests on: flush must be implemented (its default answer turns it off for good); getxattr and its
+kin must answer ENOSYS, which the kernel remembers, or every write would cost a second request;
+names arrive with up to 1024 bytes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import select
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pyfuse3
+import trio
 from pyfuse3 import FileHandleT, FileNameT, FlagT, InodeT, ModeT, RequestContext, XAttrNameT
 
 from pifopfs.errors import PifopfsError
 from pifopfs.fuse.attributes import Ownership, changes, entry
 from pifopfs.fuse.callers import Caller
+from pifopfs.fuse.calls import Calls
 from pifopfs.fuse.errnos import answered
-from pifopfs.fuse.interrupts import Interrupts
 from pifopfs.tree.nodes import Handle, Node
 from pifopfs.tree.tree import Tree
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Handler = Callable[[], Coroutine[Any, Any, T]]
+
+
+async def _store(ino: InodeT, offset: int, piece: bytes) -> None:
+    """Hand bytes of a file to the kernel: in a thread, as it may wait for a read of the file."""
+    with contextlib.suppress(OSError):  # the kernel has forgotten the file, and its size
+        await trio.to_thread.run_sync(pyfuse3.notify_store, ino, offset, piece)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +59,31 @@ class Operations(pyfuse3.Operations):
     enable_writeback_cache = False
     enable_acl = False
 
-    def __init__(self, tree: Tree, ownership: Ownership, interrupts: Interrupts) -> None:
+    def __init__(self, tree: Tree, ownership: Ownership, calls: Calls) -> None:
         super().__init__()
         self._tree = tree
         self._ownership = ownership
-        self._interrupts = interrupts
+        self._calls = calls
         self._numbers = count(1)
         self._files: dict[int, OpenFile] = {}
         self._listings: dict[int, list[tuple[str, Node]]] = {}
 
     # ── Helpers ──────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, caller: Caller | int, ino: int, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._interrupts.interruptible(caller, ino, call)
+    async def _run(
+        self,
+        ctx: RequestContext,
+        what: str,
+        ino: int,
+        handler: Handler[T],
+    ) -> T:
+        """Run a handler that may block, for the thread that asks."""
+        return await self._calls.run(f"{what} of inode {ino}", ctx.pid, ino, handler)
+
+    async def _run_on(self, file: OpenFile, what: str, handler: Handler[T], **more: bool) -> T:
+        """Run one on an open file."""
+        ino = file.caller.ino
+        return await self._calls.run(f"{what} of inode {ino}", file.caller, ino, handler, **more)
 
     def _entry(self, node: Node) -> pyfuse3.EntryAttributes:
         return entry(node.attributes(), self._ownership)
@@ -85,7 +107,7 @@ class Operations(pyfuse3.Operations):
     ) -> pyfuse3.EntryAttributes:
         directory = self._tree.directory(parent_inode)
         look_up = partial(directory.lookup, os.fsdecode(name))
-        node = await self._run(ctx.pid, parent_inode, look_up)
+        node = await self._run(ctx, "lookup", parent_inode, look_up)
         return self._told(node)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
@@ -94,7 +116,7 @@ class Operations(pyfuse3.Operations):
     @answered
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.EntryAttributes:
         node = self._tree.node(inode)
-        return entry(await self._run(ctx.pid, inode, node.look), self._ownership)
+        return entry(await self._run(ctx, "getattr", inode, node.look), self._ownership)
 
     @answered
     async def setattr(
@@ -107,7 +129,7 @@ class Operations(pyfuse3.Operations):
     ) -> pyfuse3.EntryAttributes:
         node, wanted = self._tree.node(inode), changes(attr, fields)
         handle = None if fh is None else self._files[fh].handle
-        done = await self._run(ctx.pid, inode, partial(node.change, wanted, handle))
+        done = await self._run(ctx, "setattr", inode, partial(node.change, wanted, handle))
         return entry(done, self._ownership)
 
     @answered
@@ -127,7 +149,7 @@ class Operations(pyfuse3.Operations):
     @answered
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         directory = self._tree.directory(inode)
-        listing = list(await self._run(ctx.pid, inode, directory.entries))
+        listing = list(await self._run(ctx, "opendir", inode, directory.entries))
         number = next(self._numbers)
         self._listings[number] = listing
         return number
@@ -157,12 +179,13 @@ class Operations(pyfuse3.Operations):
     ) -> pyfuse3.EntryAttributes:
         directory = self._tree.directory(parent_inode)
         make = partial(directory.mkdir, os.fsdecode(name))
-        return self._told(await self._run(ctx.pid, parent_inode, make))
+        return self._told(await self._run(ctx, "mkdir", parent_inode, make))
 
     @answered
     async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
         directory = self._tree.directory(parent_inode)
-        await self._run(ctx.pid, parent_inode, partial(directory.rmdir, os.fsdecode(name)))
+        remove = partial(directory.rmdir, os.fsdecode(name))
+        await self._run(ctx, "rmdir", parent_inode, remove)
 
     @answered
     async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
@@ -190,7 +213,9 @@ class Operations(pyfuse3.Operations):
     @answered
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> pyfuse3.FileInfo:
         node = self._tree.node(inode)
-        handle = await self._run(ctx.pid, inode, partial(node.open, flags))
+        handle = await self._run(ctx, "open", inode, partial(node.open, flags))
+        for offset, piece in handle.untold:
+            await _store(inode, offset, piece)
         return self._opened(handle, inode, ctx)
 
     @answered
@@ -209,18 +234,19 @@ class Operations(pyfuse3.Operations):
     @answered
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         file = self._files[fh]
-        return await self._run(file.caller, file.caller.ino, partial(file.handle.read, off, size))
+        read = partial(file.handle.read, off, size)
+        return await self._run_on(file, "read", read, patient=file.handle.patient)
 
     @answered
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
         file = self._files[fh]
-        return await self._run(file.caller, file.caller.ino, partial(file.handle.write, off, buf))
+        return await self._run_on(file, "write", partial(file.handle.write, off, buf))
 
     @answered
     async def flush(self, fh: FileHandleT) -> None:
         file = self._files[fh]
         flush = partial(file.handle.flush, killed=file.caller.was_killed())
-        await self._run(file.caller, file.caller.ino, flush)
+        await self._run_on(file, "flush", flush)
 
     @answered
     async def release(self, fh: FileHandleT) -> None:

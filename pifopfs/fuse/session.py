@@ -13,8 +13,10 @@ import trio
 
 from pifopfs.errors import MountpointInvalid
 from pifopfs.fuse.attributes import Ownership
-from pifopfs.fuse.interrupts import Interrupts
+from pifopfs.fuse.calls import Calls
+from pifopfs.fuse.interrupts import watch_signals
 from pifopfs.fuse.operations import Operations
+from pifopfs.fuse.watchdog import watch_deadlines
 from pifopfs.tree.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -33,14 +35,17 @@ async def serve_mount(
     mountpoint: Path,
     options: Set[str],
     ownership: Ownership,
+    *,
+    watchdog: float,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Mount, answer requests, return when the mount has gone; unmount when cancelled.
 
-    `options` go to the kernel as they are. Raises MountpointInvalid where mounting is refused.
+    `options` go to the kernel as they are; a call that takes more than `watchdog` seconds is
+    reported in the log. Raises MountpointInvalid where mounting is refused.
     """
-    interrupts = Interrupts()
-    operations = Operations(tree, ownership, interrupts)
+    calls = Calls()
+    operations = Operations(tree, ownership, calls)
     try:
         pyfuse3.init(operations, str(mountpoint), set(OPTIONS | options))
     except RuntimeError as error:
@@ -51,7 +56,8 @@ async def serve_mount(
     try:
         with _nudged():
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(interrupts.watch)
+                nursery.start_soon(watch_signals, calls)
+                nursery.start_soon(watch_deadlines, calls, watchdog)
                 task_status.started()
                 await pyfuse3.main(max_tasks=REQUESTS_AT_ONCE)
                 nursery.cancel_scope.cancel()

@@ -73,7 +73,14 @@ class Mount:
         async with trio.open_nursery() as nursery:
 
             async def mounted(task_status: trio.TaskStatus[None]) -> None:
-                await serve_mount(tree, mountpoint, options, ownership, task_status)
+                await serve_mount(
+                    tree,
+                    mountpoint,
+                    options,
+                    ownership,
+                    watchdog=config.limits.watchdog,
+                    task_status=task_status,
+                )
                 await self._settle()
                 nursery.cancel_scope.cancel()
 

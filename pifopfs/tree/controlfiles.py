@@ -59,6 +59,7 @@ class ControlFile(JobFile):
         return self._attributes(0, self.job.execution.created_ns)
 
     async def open(self, flags: int) -> Handle:
+        self.job.execution.check_alive()
         if reads(flags):
             raise AccessNotAllowed(self.name, "it can only be written")
         handle = ControlHandle(self._action)

@@ -119,6 +119,13 @@ class JobDirectory(Directory):
         if self.job.execution.dead:
             raise NoSuchName(self.name, "the execution was terminated")
 
+    async def rename(self, name: str, target: Directory, new: str, *, replace: bool) -> None:
+        """A file cannot be renamed to another directory, so that `mv` copies it."""
+        child = await self.lookup(name)
+        if isinstance(child, Directory) or target.ino == self.ino:
+            raise OperationNotPermitted(name, "it cannot be renamed")
+        raise OtherDirectory(name)
+
 
 class ExecutionDirectory(JobDirectory):
     """`executions/NAME`."""

@@ -27,7 +27,6 @@ from pifopfs.errors import (
 )
 from pifopfs.tree.background import SingleFlight
 from pifopfs.tree.names import ExecutionRow
-from pifopfs.tree.settings import GONE_RECHECK
 from pifopfs.tree.shared import Shared
 from pifopfs.wire import FileSpec, Status
 
@@ -132,7 +131,7 @@ class Execution:
         running = self.status is Status.RUNNING
         limit = settings.status_age(self.age) if running else settings.freshness
         if self.ended:
-            limit = max(limit, GONE_RECHECK)
+            limit = max(limit, settings.gone_recheck)
         if self.dead or trio.current_time() - self._checked <= limit:
             return
         try:

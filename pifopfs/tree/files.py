@@ -98,6 +98,7 @@ class LogHandle(Handle):
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self.untold = job.log.untold()
 
     async def read(self, offset: int, size: int) -> bytes:
         return self._job.log.read(offset, size)
@@ -110,22 +111,24 @@ class LogFile(JobFile):
     """`log`."""
 
     def attributes(self) -> Attributes:
-        return self._attributes(self.job.log.size, self.job.log.changed_ns)
+        log = self.job.log
+        log.told = log.size
+        return self._attributes(log.size, log.changed_ns)
 
     async def look(self) -> Attributes:
         await self.job.log.follow()
         return self.attributes()
 
     async def open(self, flags: int) -> Handle:
-        refuse_writing(self, flags)
         self.job.execution.check_alive()
+        refuse_writing(self, flags)
         self.job.log.join()
         try:
             await self.job.log.refresh()
+            return LogHandle(self.job)
         except BaseException:
             self.job.log.leave()
             raise
-        return LogHandle(self.job)
 
 
 FILES: dict[str, type[JobFile]] = {

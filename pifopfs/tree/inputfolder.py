@@ -97,7 +97,7 @@ class InputFolder:
         if name in self._inputs:
             raise NameTaken(f"input/{name}")
         file = self._new(name, next(self._numbers))
-        file.mode = None if mode & 0o600 == 0o600 else mode & 0o777
+        file.mode = None if mode & 0o700 == 0o600 else mode & 0o777
         writer = file.open(writing=writing, create=True)
         try:
             file.record()
@@ -106,6 +106,8 @@ class InputFolder:
             file.staged.remove()
             raise
         self._inputs[name] = file
+        if writer is None:
+            file.closed()
         return file, writer
 
     def unlink(self, name: str) -> None:

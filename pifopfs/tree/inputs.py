@@ -159,9 +159,7 @@ class Input:
         if writer is not None:
             writer.wrote = True
         self.staged.truncate(size)
-        if not self.writers:
-            self.happen(InputEvent.CLOSED)
-            self.upload_soon()
+        self.closed()
 
     # ── Closing ──────────────────────────────────────────────────────────────────────────────
 
@@ -193,21 +191,25 @@ class Input:
         return not (before_the_first_write or shared_descriptor)
 
     def release(self, writer: Writer | None) -> None:
-        """A handle is gone. The last one's release begins the upload that no flush has tried.
-
-        It does not wait for it: the kernel stops after a dozen releases that are not answered.
-        """
+        """A handle is gone."""
         try:
             if writer is not None:
                 self.writers.discard(writer)
                 if writer.poisoned:
                     self.happen(InputEvent.CUT)
-            if not self.writers and self.state is not InputState.SENT:
-                self.happen(InputEvent.CLOSED)
-                if self.failure is None:
-                    self.upload_soon()
+                self.closed()
         finally:
             self.staged.close()
+
+    def closed(self) -> None:
+        """Where the last writer is gone, begin the upload that no flush has tried.
+
+        This does not wait for it: the kernel stops after a dozen releases that are not answered.
+        """
+        if not self.writers and self.state is not InputState.SENT:
+            self.happen(InputEvent.CLOSED)
+            if self.failure is None:
+                self.upload_soon()
 
     # ── Uploading ────────────────────────────────────────────────────────────────────────────
 

@@ -13,6 +13,7 @@ import trio
 from pifopfs.errors import BadAnswer, ExecutionUnknown, ServiceError
 from pifopfs.tree.background import SingleFlight
 from pifopfs.tree.execution import Execution
+from pifopfs.tree.growth import Pieces, growth
 from pifopfs.tree.storage import translated
 from pifopfs.wire import LogPiece, Status
 
@@ -45,9 +46,18 @@ class LiveLog:
         self.size = 0
         self.complete = False
         """Fetched after the end: it will not grow any more."""
-        self.changed_ns = execution.created_ns
+        self.told = 0
+        """The size that the kernel knows."""
+        self._changed_ns = execution.created_ns
         self.readers = 0
         """Open handles: while there are some, a look at the size may fetch."""
+
+    @property
+    def changed_ns(self) -> int:
+        """When it grew; now, while it may have grown: programs that compare times must look."""
+        if self._execution.pending or self._settled:
+            return self._changed_ns
+        return time.time_ns()
 
     # ── Readers ──────────────────────────────────────────────────────────────────────────────
 
@@ -66,6 +76,11 @@ class LiveLog:
         assert self._file is not None  # noqa: S101  # a handle is open
         with translated(self._execution.name):
             return os.pread(self._file, size, offset)
+
+    def untold(self) -> Pieces:
+        """What the kernel does not know of. A handle must be open."""
+        told, self.told = self.told, self.size
+        return growth(told, self.size, self.read)
 
     def die(self) -> None:
         """The execution was terminated: open handles keep what is here."""
@@ -160,7 +175,7 @@ class LiveLog:
             _write_all(self._file, content, offset)
         if content:
             self.size = offset + len(content)
-            self.changed_ns = time.time_ns()
+            self._changed_ns = time.time_ns()
 
     def _continues(self, whole: bytes) -> bool:
         start = max(0, self.size - OVERLAP)

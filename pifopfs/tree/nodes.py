@@ -19,6 +19,7 @@ from pifopfs.errors import (
     NotADirectory,
     OperationNotPermitted,
 )
+from pifopfs.tree.growth import Pieces
 
 LIVE = 0.0
 STATIC = 1.0
@@ -57,6 +58,10 @@ class Handle:
     """Reads go past the kernel's page cache."""
     keep_cache = False
     """What the page cache has of this file stays valid."""
+    patient = False
+    """A read may take as long as an execution runs."""
+    untold: Pieces = ()
+    """What the kernel must be told of before it has the handle."""
 
     async def read(self, offset: int, size: int) -> bytes:
         """The bytes asked for; fewer only at the end of the file."""

@@ -19,13 +19,11 @@ from pifopfs.tree.background import SingleFlight
 from pifopfs.tree.cache import Key, cache_key
 from pifopfs.tree.downloads import Download
 from pifopfs.tree.execution import Execution
+from pifopfs.tree.growth import Pieces, growth
 from pifopfs.tree.layout import is_file_name
 from pifopfs.tree.storage import translated
 
 log = logging.getLogger(__name__)
-
-ASK_AGAIN = 10.0
-"""Seconds after which a length is asked for again that the service did not answer."""
 
 
 @dataclass(eq=False, slots=True)
@@ -37,6 +35,9 @@ class CompleteReader:
     complete: bool = True
 
     async def read(self, offset: int, size: int) -> bytes:
+        return self.read_now(offset, size)
+
+    def read_now(self, offset: int, size: int) -> bytes:
         with translated(self.name):
             return os.pread(self.file, size, offset)
 
@@ -69,6 +70,8 @@ class Output:
     """What the service says its length is, once asked."""
     _ask_again: float = -math.inf
     """When it may be asked for again, on trio's clock."""
+    told: int = 0
+    """The size that the kernel knows."""
     _download: Download | None = None
     _ask: SingleFlight[None] = field(init=False)
 
@@ -97,18 +100,20 @@ class Output:
             with trio.move_on_after(self.execution.shared.settings.patience) as scope:
                 await self._ask()
             if scope.cancelled_caught:
-                self._ask_again = trio.current_time() + ASK_AGAIN
+                self._ask_later()
         return self.size
 
     async def _ask_size(self) -> None:
-        client, again = self.execution.shared.client, math.inf
+        client, self._ask_again = self.execution.shared.client, math.inf
         try:
             self._announced = await client.output_size(self.execution.id, self.name)
         except ServiceError as error:
             log.info("size of output %s of %s: %s", self.name, self.execution.id, error)
             if not isinstance(error, Refused):
-                again = trio.current_time() + ASK_AGAIN
-        self._ask_again = again
+                self._ask_later()
+
+    def _ask_later(self) -> None:
+        self._ask_again = trio.current_time() + self.execution.shared.settings.size_recheck
 
     async def open(self) -> CompleteReader | DownloadReader:
         """A reader; its length is known when this returns. Raises ServiceError, OutputChanged."""
@@ -135,6 +140,11 @@ class Output:
             self._download = download
         download.readers += 1
         return download
+
+    def untold(self, reader: CompleteReader) -> Pieces:
+        """What the kernel does not know of, where its size was not known either."""
+        told, self.told = self.told, self.size or 0
+        return growth(told, self.told, reader.read_now)
 
     def drop(self) -> None:
         """Forget the cached bytes."""

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-GONE_RECHECK = 10.0
-"""Seconds after which a final status (ended, gone) is asked for again when somebody reads it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -23,6 +20,12 @@ class Settings:
     """How old a status or log may be when somebody looks."""
     shortest_interval: float = 0.05
     longest_interval: float = 2.0
+    gone_recheck: float = 10.0
+    """How old a final status (ended, gone) may be when somebody reads it."""
+    size_recheck: float = 10.0
+    """How soon the size of an output is asked for again that the service did not answer."""
+    function_age: float = 60.0
+    """How old the Function object may be when somebody opens it."""
     patience: float = 3.0
     """How long a look in passing waits for the service: a listing, a size, an unknown id."""
     wait_outage: float = 300.0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 
 import trio
 
 from pifopfs.api import FunctionClient
+from pifopfs.errors import ServiceError
 from pifopfs.tree.background import Background, SingleFlight
 from pifopfs.tree.cache import OutputCache
 from pifopfs.tree.layout import is_temporary
@@ -15,22 +17,29 @@ from pifopfs.tree.names import Names
 from pifopfs.tree.settings import Settings
 from pifopfs.wire import Function
 
-FUNCTION_AGE = 60.0
-"""Seconds after which the Function object is asked for again when somebody opens it."""
+log = logging.getLogger(__name__)
 
 
 class FunctionInfo:
     """The Function object, asked for again when somebody looks and it is old."""
 
-    def __init__(self, function: Function, client: FunctionClient, background: Background) -> None:
+    def __init__(
+        self, function: Function, client: FunctionClient, background: Background, age: float
+    ) -> None:
+        """`age`: seconds after which it is old."""
         self.current = function
+        self._age = age
         self._asked = trio.current_time()
         self._fetch = SingleFlight(background, client.function)
 
     async def refresh(self) -> None:
         """Raises ServiceError."""
-        if trio.current_time() - self._asked > FUNCTION_AGE:
-            self.current = await self._fetch()
+        if trio.current_time() - self._asked > self._age:
+            try:
+                self.current = await self._fetch()
+            except ServiceError as error:
+                log.warning("function.json: %s", error)
+                raise
             self._asked = trio.current_time()
 
     def declares_input(self, name: str) -> bool:

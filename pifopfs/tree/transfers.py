@@ -97,10 +97,12 @@ class InputFile(Node):
 class OutputHandle(Handle):
     """An open output: through the page cache only where the bytes are complete."""
 
-    def __init__(self, reader: CompleteReader | DownloadReader) -> None:
+    def __init__(self, output: Output, reader: CompleteReader | DownloadReader) -> None:
         self._reader = reader
         self.direct_io = not reader.complete
         self.keep_cache = reader.complete
+        if isinstance(reader, CompleteReader):
+            self.untold = output.untold(reader)
 
     async def read(self, offset: int, size: int) -> bytes:
         return await self._reader.read(offset, size)
@@ -120,6 +122,7 @@ class OutputFile(Node):
     def attributes(self) -> Attributes:
         execution, size = self.job.execution, self.output.size
         mtime_ns = execution.ended_ns or execution.changed_ns
+        self.output.told = size or 0
         timeout = LIVE if size is None else STATIC
         return Attributes(self.ino, COPIED, size or 0, mtime_ns, timeout)
 
@@ -128,6 +131,7 @@ class OutputFile(Node):
         return self.attributes()
 
     async def open(self, flags: int) -> Handle:
+        self.job.execution.check_alive()
         refuse_writing(self, flags)
         with self.job.execution.attempt(f"download of output {self.name}"):
-            return OutputHandle(await self.output.open())
+            return OutputHandle(self.output, await self.output.open())

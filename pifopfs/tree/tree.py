@@ -96,7 +96,7 @@ async def open_tree(
             cache = OutputCache(settings.cache_dir, settings.cache_size)
             async with trio.open_nursery() as nursery:
                 background = Background(nursery)
-                info = FunctionInfo(function, client, background)
+                info = FunctionInfo(function, client, background, settings.function_age)
                 yield _build(Shared(client, names, cache, background, settings, info))
                 nursery.cancel_scope.cancel()
         finally:

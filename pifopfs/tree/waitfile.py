@@ -17,6 +17,7 @@ class WaitHandle(Handle):
     """The first read blocks until the end."""
 
     direct_io = True
+    patient = True
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -64,9 +65,9 @@ class WaitFile(JobFile):
         return self._attributes(0, self.job.execution.changed_ns)
 
     async def open(self, flags: int) -> Handle:
-        refuse_writing(self, flags)
         execution = self.job.execution
         execution.check_alive()
+        refuse_writing(self, flags)
         try:
             await execution.refresh()
         except TRANSIENT:

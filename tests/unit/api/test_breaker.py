@@ -34,7 +34,7 @@ async def test_calls_fail_at_once_after_some_failures_in_a_row(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:
     fails(breaker)
-    with pytest.raises(errors.ServiceDown, match="log of exec_2: connection refused .* 2.0 s"):
+    with pytest.raises(errors.ServiceDown, match=r"log of exec_2: connection refused .* 2.0 s"):
         breaker.admit("log of exec_2")
 
 
@@ -58,7 +58,9 @@ async def test_one_call_is_let_through_at_a_time(
             breaker.admit("another, while the one is under way")
 
 
-@pytest.mark.parametrize("answer", [None, errors.AccessDenied("x", "no"), errors.BadAnswer("x", "")])
+@pytest.mark.parametrize(
+    "answer", [None, errors.AccessDenied("x", "no"), errors.BadAnswer("x", "")]
+)
 async def test_any_answer_ends_it(
     breaker: CircuitBreaker,
     autojump_clock: MockClock,

@@ -28,6 +28,8 @@ from pifopfs.tree.tree import Tree, open_tree
 
 log = logging.getLogger(__name__)
 
+LAST_CLOSES = 1.0
+"""Seconds that the kernel has to tell that a file whose upload was cut off is closed."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -93,9 +95,15 @@ class Mount:
                 await trio.sleep_forever()
 
     async def _settle(self) -> None:
-        """Let uploads under way finish, within the grace."""
-        if self._tree is not None:
-            with trio.move_on_after(self._config.limits.shutdown_grace):
+        """Let uploads under way finish, within the grace; `start` does the others another time."""
+        if self._tree is None:
+            return
+        with trio.move_on_after(self._config.limits.shutdown_grace) as grace:
+            await self._tree.settle()
+        if grace.cancelled_caught:
+            log.warning("uploads that have not ended are cut off")
+            self._tree.cut_uploads()
+            with trio.move_on_after(LAST_CLOSES):
                 await self._tree.settle()
 
     async def _end_on_signal(

@@ -7,7 +7,8 @@ logged; what a caller must learn of it is kept by the task itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar, TypeVarTuple
 
 import trio
@@ -28,6 +29,9 @@ class Background:
         self._unfinished = 0
         self._idle = trio.Event()
         self._idle.set()
+        self._scopes: set[trio.CancelScope] = set()
+        self.cut = False
+        """What was to finish has been cut short, and nothing more of the kind is begun."""
 
     def start(self, function: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
         """Run `function(*args)` in the background. Its exceptions are logged."""
@@ -35,6 +39,8 @@ class Background:
 
     def start_to_finish(self, function: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
         """As `start`, for what a shutdown should let finish."""
+        if self.cut:
+            return
         self.begin()
         self._nursery.start_soon(self._finishing, function, *args)
 
@@ -57,6 +63,29 @@ class Background:
         self._unfinished -= 1
         if self._unfinished == 0:
             self._idle.set()
+
+    @contextmanager
+    def cuttable(self, what: str) -> Iterator[None]:
+        """Something that a shutdown should let finish, unless it is cut short: NoAnswer then."""
+        scope = trio.CancelScope()
+        self._scopes.add(scope)
+        self.begin()
+        if self.cut:
+            scope.cancel()
+        try:
+            with scope:
+                yield
+        finally:
+            self._scopes.discard(scope)
+            self.finish()
+        if scope.cancelled_caught:
+            raise NoAnswer(what, "the mount is ending")
+
+    def cut_short(self) -> None:
+        """Cancel what is cuttable, for good."""
+        self.cut = True
+        for scope in self._scopes:
+            scope.cancel()
 
     async def idle(self) -> None:
         """Return when nothing that was begun is unfinished."""

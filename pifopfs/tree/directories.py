@@ -99,6 +99,8 @@ class ExecutionsDirectory(Directory):
         await self._executions.terminate(name)
 
     async def unlink(self, name: str) -> None:
+        if self._executions.find(name) is None and self._executions.by_id(name) is not None:
+            raise OperationNotPermitted(f"executions/{name}", "it is a link to the execution")
         self._executions.get(name)
         raise IsADirectory(f"executions/{name}")
 

@@ -43,6 +43,12 @@ class Download:
             await self._more()
         return self.length
 
+    async def ended(self) -> None:
+        """Return when it is complete, or has failed."""
+        self.begin()
+        while not self.complete and self.error is None:
+            await self._progress.wait()
+
     async def read(self, offset: int, size: int) -> bytes:
         """Exactly the bytes asked for, fewer only at the end of the output. Raises its error."""
         self.begin()

@@ -217,7 +217,7 @@ class Execution:
         try:
             yield
         except PifopfsError as error:
-            if isinstance(error, ExecutionUnknown):
+            if isinstance(error, ExecutionUnknown) and error.code is not None:  # it was just said
                 self.become_gone()
             self.note_failure(operation, error)
             raise
@@ -236,6 +236,11 @@ class Execution:
     def failure(self) -> bytes:
         """The file `error`."""
         return self._failure.text.encode("utf-8", "replace") if self._failure else b""
+
+    def check_known(self, tried: str) -> None:
+        """Raises ExecutionUnknown."""
+        if self.gone:
+            raise ExecutionUnknown(tried, "the service does not know it any more")
 
     def check_alive(self) -> None:
         """Raises Terminated."""

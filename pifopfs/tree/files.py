@@ -122,13 +122,8 @@ class LogFile(JobFile):
     async def open(self, flags: int) -> Handle:
         self.job.execution.check_alive()
         refuse_writing(self, flags)
-        self.job.log.join()
-        try:
-            await self.job.log.refresh()
-            return LogHandle(self.job)
-        except BaseException:
-            self.job.log.leave()
-            raise
+        await self.job.log.join()
+        return LogHandle(self.job)
 
 
 FILES: dict[str, type[JobFile]] = {

@@ -61,7 +61,7 @@ class InputFolder:
                 InputState(row.state), row.mode, row.uid, row.gid,
             )  # fmt: skip
             self._inputs[row.name] = file
-            if file.state is InputState.WRITING:
+            if file.state in (InputState.WRITING, InputState.FLUSHED):
                 file.happen(InputEvent.CUT)
         for path in staged.values():  # unlinked, or not yet recorded, when the daemon died
             path.unlink()

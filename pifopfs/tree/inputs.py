@@ -54,6 +54,8 @@ class Writer:
     """One of its flushes has uploaded."""
     poisoned: bool = False
     """A write failed: its bytes have a hole, and its tool knows."""
+    releasing: bool = False
+    """The mount is ending, and waits for the release of this handle."""
 
 
 @dataclass(eq=False, slots=True)
@@ -175,8 +177,17 @@ class Input:
         if killed:
             self.happen(InputEvent.CUT)
         elif self.declared and self._is_the_close(writer):
-            await self.upload()
+            await self._upload_at_close(writer)
             writer.uploaded, writer.wrote = True, False
+
+    async def _upload_at_close(self, writer: Writer) -> None:
+        background = self.execution.shared.background
+        try:
+            await self.upload()
+        finally:
+            if background.cut and not writer.releasing:
+                writer.releasing = True  # the bytes are whole once the kernel says so
+                background.begin()
 
     def _is_the_close(self, writer: Writer) -> bool:
         """Whether a flush is the one that uploads. Raises what the tool must hear."""
@@ -184,7 +195,7 @@ class Input:
             raise self.failure.with_traceback(None)
         if self.state is InputState.TORN and writer.wrote:
             raise InputTorn(f"input/{self.name}")
-        if self.state in (InputState.SENT, InputState.TORN):
+        if self.state not in (InputState.WRITING, InputState.UNSENT):
             return False
         before_the_first_write = not writer.wrote and self.staged.stat().st_size == 0
         shared_descriptor = writer.wrote and writer.uploaded
@@ -195,6 +206,8 @@ class Input:
         try:
             if writer is not None:
                 self.writers.discard(writer)
+                if writer.releasing:
+                    self.execution.shared.background.finish()
                 if writer.poisoned:
                     self.happen(InputEvent.CUT)
                 self.closed()
@@ -228,8 +241,7 @@ class Input:
         Returns when the service has them, or when they are nobody's input any more.
         """
         background = self.execution.shared.background
-        background.begin()
-        try:
+        with background.cuttable(f"upload of input {self.name}"):
             while not self.staged.removed and not self.execution.dead:
                 remote = self.remote
                 async with remote.uploading:
@@ -237,8 +249,6 @@ class Input:
                         if self.state in (InputState.WRITING, InputState.UNSENT):
                             await self._upload(remote)
                         return
-        finally:
-            background.finish()
 
     async def _upload(self, remote: Remote) -> None:
         execution, generation, was_known = self.execution, self._generation, remote.known
@@ -257,7 +267,7 @@ class Input:
             raise
         if generation == self._generation and remote is self.remote:
             self.failure = None
-            self.happen(InputEvent.UPLOADED)
+            self.happen(InputEvent.FLUSHED if self.writers else InputEvent.UPLOADED)
 
     def check_complete(self) -> None:
         """Raises InputOpen or InputTorn: what keeps `start` from running on these bytes."""

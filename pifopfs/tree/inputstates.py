@@ -2,10 +2,12 @@
 
     writing     newer here than at the service; a writer may still be at it
     unsent      closed, and the service lacks them
+    flushed     the service has exactly these bytes, but a writer may add to them
     sent        the service has exactly these bytes
     torn        the writer was killed, or a write failed, in the middle
 
-A daemon that dies leaves `writing` behind: its writer had not closed it, so it is torn.
+A daemon that dies leaves `writing` and `flushed` behind: the writer had not closed it for good, so
+it is torn.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ class InputState(StrEnum):
 
     WRITING = "writing"
     UNSENT = "unsent"
+    FLUSHED = "flushed"
     SENT = "sent"
     TORN = "torn"
 
@@ -33,6 +36,8 @@ class InputEvent(StrEnum):
     """The last writer is gone, in order."""
     UPLOADED = "uploaded"
     """The service has taken the bytes as they are here now."""
+    FLUSHED = "flushed"
+    """The same, while a writer is there."""
     CUT = "cut"
     """A writer was killed, a write failed, or the daemon died."""
     RENAMED = "renamed"
@@ -45,21 +50,29 @@ TRANSITIONS: dict[tuple[InputState, InputEvent], InputState] = {
     **{(state, E.BEGUN): S.WRITING for state in S},
     (S.WRITING, E.MODIFIED): S.WRITING,
     (S.UNSENT, E.MODIFIED): S.WRITING,
+    (S.FLUSHED, E.MODIFIED): S.WRITING,
     (S.SENT, E.MODIFIED): S.WRITING,
     (S.TORN, E.MODIFIED): S.TORN,
     (S.WRITING, E.CLOSED): S.UNSENT,
     (S.UNSENT, E.CLOSED): S.UNSENT,
+    (S.FLUSHED, E.CLOSED): S.SENT,
     (S.SENT, E.CLOSED): S.SENT,
     (S.TORN, E.CLOSED): S.TORN,
     (S.WRITING, E.UPLOADED): S.SENT,
     (S.UNSENT, E.UPLOADED): S.SENT,
     (S.SENT, E.UPLOADED): S.SENT,
+    (S.WRITING, E.FLUSHED): S.FLUSHED,
+    (S.UNSENT, E.FLUSHED): S.SENT,
+    (S.FLUSHED, E.FLUSHED): S.FLUSHED,
+    (S.SENT, E.FLUSHED): S.SENT,
     (S.WRITING, E.CUT): S.TORN,
+    (S.FLUSHED, E.CUT): S.TORN,
     (S.TORN, E.CUT): S.TORN,
     (S.UNSENT, E.CUT): S.UNSENT,
     (S.SENT, E.CUT): S.SENT,
     (S.WRITING, E.RENAMED): S.WRITING,
     (S.UNSENT, E.RENAMED): S.UNSENT,
+    (S.FLUSHED, E.RENAMED): S.WRITING,
     (S.SENT, E.RENAMED): S.UNSENT,
     (S.TORN, E.RENAMED): S.TORN,
 }

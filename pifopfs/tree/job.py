@@ -73,15 +73,18 @@ class Job:
 
     async def _check_status(self) -> None:
         execution = self.execution
-        execution.check_alive()
-        await execution.refresh()
         tried = f"start of {execution.id}"
-        if execution.gone:
-            raise ExecutionUnknown(tried, "the service does not know it any more")
+        await self._check_known(tried)
         if execution.ended:
             raise AlreadyEnded(tried, "it has ended")
         if not execution.pending:
             raise AlreadyRunning(tried, "it is running")
+
+    async def _check_known(self, tried: str) -> None:
+        """Raises Terminated, ExecutionUnknown, ServiceError."""
+        self.execution.check_alive()
+        await self.execution.refresh()
+        self.execution.check_known(tried)
 
     async def start(self) -> None:
         """The commit: upload what the service lacks, refuse what is not right, start.
@@ -120,10 +123,10 @@ class Job:
         """Stop it; success when it has ended already. Raises ServiceError, NotStarted."""
         execution = self.execution
         with execution.attempt("stop"):
-            execution.check_alive()
-            await execution.refresh()
+            tried = f"stop of {execution.id}"
+            await self._check_known(tried)
             if execution.pending:
-                raise NotStarted(f"stop of {execution.id}", "it has not been started")
+                raise NotStarted(tried, "it has not been started")
             if not execution.ended:
                 execution.observe(await execution.shared.client.stop(execution.id))
 

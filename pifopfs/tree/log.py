@@ -55,16 +55,32 @@ class LiveLog:
     @property
     def changed_ns(self) -> int:
         """When it grew; now, while it may have grown: programs that compare times must look."""
-        if self._execution.pending or self._settled:
+        if self._execution.pending or self._settled or self._fresh:
             return self._changed_ns
         return time.time_ns()
 
+    @property
+    def _fresh(self) -> bool:
+        limit = self._execution.shared.settings.log_age(self._duration)
+        return trio.current_time() - self._fetched <= limit
+
     # ── Readers ──────────────────────────────────────────────────────────────────────────────
 
-    def join(self) -> None:
-        """One more open handle. Raises LocalStorageFailed and -Full."""
-        self._use()
-        self.readers += 1
+    async def join(self) -> None:
+        """One more open handle, when what is new has been fetched.
+
+        Raises ServiceError, LocalStorageFailed and -Full.
+        """
+        with self._execution.attempt("log"):
+            self._use()
+            self.readers += 1
+            try:
+                await self.refresh()
+                if self.size == 0:
+                    self._execution.check_known(f"log of {self._execution.id}")
+            except BaseException:
+                self.leave()
+                raise
 
     def leave(self) -> None:
         """One handle is gone."""
@@ -107,8 +123,7 @@ class LiveLog:
     async def refresh(self) -> None:
         """Fetch what is new, unless that was done just now. Raises ServiceError."""
         execution = self._execution
-        limit = execution.shared.settings.log_age(self._duration)
-        if self._settled or not (execution.ended or trio.current_time() - self._fetched > limit):
+        if self._settled or (self._fresh and not execution.ended):
             return
         await self._fetch()
         if execution.ended and not self._settled:

@@ -128,10 +128,16 @@ class Output:
         reader = DownloadReader(download)
         try:
             self._announced = await download.know_length()
+            with trio.move_on_after(self.execution.shared.settings.whole_wait):
+                await download.ended()
         except BaseException:
             reader.close()
             raise
-        return reader
+        cached = self.execution.shared.cache.open(self._key) if download.complete else None
+        if cached is None:
+            return reader
+        reader.close()
+        return CompleteReader(self.name, cached[0])
 
     def _join(self) -> Download:
         download = self._download

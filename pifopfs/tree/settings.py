@@ -26,6 +26,8 @@ class Settings:
     """How soon the size of an output is asked for again that the service did not answer."""
     function_age: float = 60.0
     """How old the Function object may be when somebody opens it."""
+    whole_wait: float = 0.25
+    """How long an open waits for a whole output: it is mapped and cached like any file then."""
     patience: float = 3.0
     """How long a look in passing waits for the service: a listing, a size, an unknown id."""
     wait_outage: float = 300.0

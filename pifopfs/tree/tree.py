@@ -77,6 +77,10 @@ class Tree:
         """Return when no upload or creation is under way."""
         await self._shared.background.idle()
 
+    def cut_uploads(self) -> None:
+        """Let uploads under way fail. `settle` then waits for their files to be closed."""
+        self._shared.background.cut_short()
+
 
 @asynccontextmanager
 async def open_tree(

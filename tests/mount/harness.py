@@ -91,7 +91,7 @@ class Mount:
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell script in the mount. `check`: it must succeed."""
         result = subprocess.run(
-            [shell, "-c", script],
+            self._inside(shell, "-c", script),
             cwd="/",
             env=os.environ | {"M": str(self.path), "LC_ALL": "C"},
             capture_output=True,
@@ -99,7 +99,6 @@ class Mount:
             errors="surrogateescape",
             timeout=timeout,
             check=False,
-            preexec_fn=_enter(self.path),
         )
         if check:
             assert result.returncode == 0, f"{script}\n{result.stdout}\n{result.stderr}"
@@ -112,13 +111,12 @@ class Mount:
     def python(self, code: str, *, timeout: float = 30) -> str:
         """Run Python code in the mount; its output. It must succeed."""
         result = subprocess.run(
-            [sys.executable, "-c", code],
+            self._inside(sys.executable, "-c", code),
             capture_output=True,
             text=True,
             timeout=timeout,
             check=False,
             cwd="/",
-            preexec_fn=_enter(self.path),
         )
         assert result.returncode == 0, f"{code}\n{result.stdout}\n{result.stderr}"
         return result.stdout
@@ -126,16 +124,22 @@ class Mount:
     def spawn(self, *command: str, stdin: int | None = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start a process in the mount; it ends with the test."""
         process = subprocess.Popen(
-            command,
+            self._inside(*command),
             cwd="/",
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_enter(self.path),
         )
         self._spawned.append(process)
         return process
+
+    def _inside(self, *command: str) -> list[str]:
+        """The command, which changes into the mount by itself, where a hang hits its deadline.
+
+        With `cwd=` a hang would stop this process; `preexec_fn` would make every start a slow fork.
+        """
+        return ["sh", "-c", 'cd "$0" && exec "$@"', str(self.path), *command]
 
     # ── The daemon ───────────────────────────────────────────────────────────────────────────
 
@@ -171,11 +175,6 @@ class Mount:
 
     def mounted(self) -> bool:
         return f" {self.path} " in Path("/proc/self/mountinfo").read_text(errors="replace")
-
-
-def _enter(path: Path) -> object:
-    """Change into the mount in the child, where a hang hits the deadline."""
-    return lambda: os.chdir(path)
 
 
 def environment(root: Path) -> dict[str, str]:

@@ -45,6 +45,7 @@ def test_names_are_kept_for_each_endpoint_and_function() -> None:
     assert len(same) == 1
 
 
+# > One for each folder (by its real path)
 def test_a_folder_is_known_by_its_real_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

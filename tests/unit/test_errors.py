@@ -40,6 +40,7 @@ def test_every_error_that_reaches_the_kernel_has_an_errno_and_no_other_has() -> 
     assert set(errnos.ERRNOS) == expected
 
 
+# > EAGAIN is never returned, because readers take it for an end.
 def test_EAGAIN_is_never_answered_and_EINTR_only_for_a_signal() -> None:
     assert errno.EAGAIN not in errnos.ERRNOS.values()
     interrupted = [kind for kind, number in errnos.ERRNOS.items() if number == errno.EINTR]

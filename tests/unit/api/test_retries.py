@@ -43,6 +43,7 @@ def test_a_server_error_is_tried_again_only_for_reads() -> None:
     assert tries(reading, errors.ServiceFailure("x", "y")) == 4
 
 
+# > are retried with growing pauses
 def test_the_pauses_grow_and_differ() -> None:
     error = errors.ServiceBusy("x", "y")
     for count, longest in ((1, 1.0), (2, 2.0), (3, 4.0)):

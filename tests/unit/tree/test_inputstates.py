@@ -12,8 +12,15 @@ def test_a_new_beginning_means_writing_and_so_does_a_modification_of_whole_bytes
 
 
 def test_only_an_upload_makes_bytes_sent() -> None:
-    ways = {(s, e) for (s, e), new in TRANSITIONS.items() if new is InputState.SENT}
-    assert {e for s, e in ways if s is not InputState.SENT} == {InputEvent.UPLOADED}
+    had = {InputState.SENT, InputState.FLUSHED}
+    ways = {(s, e) for (s, e), new in TRANSITIONS.items() if new in had}
+    assert {e for s, e in ways if s not in had} == {InputEvent.UPLOADED, InputEvent.FLUSHED}
+
+
+def test_bytes_that_a_writer_may_add_to_are_torn_with_him() -> None:
+    flushed = after(InputState.WRITING, InputEvent.FLUSHED)
+    assert after(flushed, InputEvent.CUT) is InputState.TORN
+    assert after(flushed, InputEvent.CLOSED) is InputState.SENT
 
 
 def test_torn_bytes_stay_torn_until_they_are_written_again() -> None:

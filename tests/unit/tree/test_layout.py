@@ -31,6 +31,7 @@ def test_names_have_at_most_255_bytes() -> None:
         layout.check_name("ä" * 128)
 
 
+# > temporary names: `.*` `*~` `#*#` `sed??????` `4913` `*.tmp` `*.swp` `*.part`
 @pytest.mark.parametrize(
     "name",
     [".coords.swp", "coords~", "#coords#", "sedAbC123", "4913", "a.tmp", "x.swp", "big.part"],

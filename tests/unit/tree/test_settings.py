@@ -9,6 +9,7 @@ from pifopfs.tree.settings import Settings
 SETTINGS = Settings(Path("/s"), Path("/c"))
 
 
+# > first every 50 ms, then at a tenth of the execution's age, at most every 2 s.
 @pytest.mark.parametrize(
     ("age", "interval"), [(0, 0.05), (0.5, 0.05), (5, 0.5), (20, 2.0), (1e6, 2.0)]
 )
@@ -24,10 +25,12 @@ def test_the_first_minute_of_waiting_takes_at_most_seventy_requests() -> None:
     assert requests <= 70
 
 
+# > The status is at most one second old (`PIFOPFS_FRESHNESS`), younger for young executions,
 def test_a_look_is_at_most_a_second_old() -> None:
     assert SETTINGS.status_age(1e6) == 1.0
 
 
+# > It is fetched at most once a second, less often where that takes long.
 def test_a_log_that_is_slow_to_fetch_is_fetched_less_often() -> None:
     assert SETTINGS.log_age(0.01) == 1.0
     assert SETTINGS.log_age(3.0) == 30.0

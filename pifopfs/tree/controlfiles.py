@@ -52,6 +52,7 @@ class ControlFile(JobFile):
     async def _action(self) -> None:
         """What a write does."""
 
+    @abstractmethod
     async def _check(self) -> None:
         """What can be said at open already: some shells show no other error."""
 
@@ -91,3 +92,6 @@ class StopFile(ControlFile):
 
     async def _action(self) -> None:
         await self.job.stop()
+
+    async def _check(self) -> None:
+        await self.job.check_stop()

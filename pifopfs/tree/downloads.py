@@ -58,9 +58,13 @@ class Download:
             return os.pread(self._file, size, offset)
 
     async def _more(self) -> None:
+        self.check()
+        await self._progress.wait()
+
+    def check(self) -> None:
+        """Raises what ended it."""
         if self.error is not None:
             raise self.error.with_traceback(None)
-        await self._progress.wait()
 
     def leave(self) -> None:
         """A reader is gone; with the last one a transfer that is not complete is given up."""

@@ -214,6 +214,14 @@ class Execution:
     @contextmanager
     def attempt(self, operation: str) -> Iterator[None]:
         """Keep what fails inside for `error`; forget it when the same operation succeeds."""
+        with self.noted(operation):
+            yield
+        if self._failure is not None and self._failure.operation == operation:
+            self._failure = None
+
+    @contextmanager
+    def noted(self, operation: str) -> Iterator[None]:
+        """Keep what fails inside for `error`."""
         try:
             yield
         except PifopfsError as error:
@@ -221,16 +229,16 @@ class Execution:
                 self.become_gone()
             self.note_failure(operation, error)
             raise
-        if self._failure is not None and self._failure.operation == operation:
-            self._failure = None
 
     def note_failure(self, operation: str, error: PifopfsError) -> None:
         """Show `error` in the file `error`."""
         text = f"{operation}: {error}\n"
         if error.advice:
             text += f"{error.advice}\n"
-        log.warning("%s (%s): %s: %s", self.name, self.id, operation, error)
-        self._failure = Failure(operation, text)
+        failure = Failure(operation, text)
+        if failure != self._failure:
+            log.warning("%s (%s): %s: %s", self.name, self.id, operation, error)
+        self._failure = failure
 
     @property
     def failure(self) -> bytes:

@@ -67,7 +67,7 @@ class Job:
 
     async def check_start(self) -> None:
         """Raises what `start` would refuse with, as far as it shows without uploading."""
-        with self.execution.attempt("start"):
+        with self.execution.noted("start"):
             await self._check_status()
             self.inputs.check_startable()
 
@@ -119,14 +119,22 @@ class Job:
         finally:
             execution.starting = False
 
+    async def check_stop(self) -> None:
+        """Raises what `stop` would refuse with."""
+        with self.execution.noted("stop"):
+            await self._check_stop()
+
+    async def _check_stop(self) -> None:
+        tried = f"stop of {self.execution.id}"
+        await self._check_known(tried)
+        if self.execution.pending:
+            raise NotStarted(tried, "it has not been started")
+
     async def stop(self) -> None:
         """Stop it; success when it has ended already. Raises ServiceError, NotStarted."""
         execution = self.execution
         with execution.attempt("stop"):
-            tried = f"stop of {execution.id}"
-            await self._check_known(tried)
-            if execution.pending:
-                raise NotStarted(tried, "it has not been started")
+            await self._check_stop()
             if not execution.ended:
                 execution.observe(await execution.shared.client.stop(execution.id))
 

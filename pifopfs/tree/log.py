@@ -135,8 +135,14 @@ class LiveLog:
         return self.complete or self._execution.dead or self._execution.gone
 
     async def follow(self) -> None:
-        """As `refresh`, for somebody who follows: bounded, and an outage only shows in `error`."""
+        """As `refresh`, for somebody who follows: bounded, and an outage only shows in `error`.
+
+        After the end it waits for the rest, or fails: the reader takes what is here for all.
+        """
         if self.readers == 0:
+            return
+        if self._execution.ended:
+            await self.refresh()
             return
         with trio.move_on_after(self._execution.shared.settings.freshness):
             try:

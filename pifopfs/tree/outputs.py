@@ -130,6 +130,7 @@ class Output:
             self._announced = await download.know_length()
             with trio.move_on_after(self.execution.shared.settings.whole_wait):
                 await download.ended()
+                download.check()
         except BaseException:
             reader.close()
             raise

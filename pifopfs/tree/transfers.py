@@ -133,5 +133,5 @@ class OutputFile(Node):
     async def open(self, flags: int) -> Handle:
         self.job.execution.check_alive()
         refuse_writing(self, flags)
-        with self.job.execution.attempt(f"download of output {self.name}"):
+        with self.job.execution.noted(f"download of output {self.name}"):
             return OutputHandle(self.output, await self.output.open())

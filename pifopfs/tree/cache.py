@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NewType
 
+import trio
 from cachetools import LRUCache
 
-from pifopfs.tree.storage import translated
+from pifopfs.tree.storage import remove, translated
 from pifopfs.wire import ExecutionId
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,16 @@ class _Files(LRUCache[Key, CachedFile]):
 
     def popitem(self) -> tuple[Key, CachedFile]:
         key, file = super().popitem()
-        file.path.unlink(missing_ok=True)
+        remove(file.path)
         return key, file
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 class OutputCache:
@@ -87,19 +96,31 @@ class OutputCache:
         return handle, Path(path)
 
     def complete(self, key: Key, spooled: Path, size: int) -> None:
-        """A download is whole: move it into the cache."""
+        """A download is whole. Later mounts have it once `settle` has returned."""
+        self._keep(key, CachedFile(spooled, size))
+
+    async def settle(self, key: Key) -> None:
+        """Move it to where later mounts look, as soon as it is on the disk for sure.
+
+        A file that a power cut has left full of zeros would be as long as a whole one.
+        """
+        file = self._files.get(key)
+        if file is None:
+            return
         path = self._complete / key
         with translated(key):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            spooled.replace(path)
-        self._keep(key, CachedFile(path, size))
+            await trio.to_thread.run_sync(_sync, file.path)
+            if self._files.get(key) is file:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                file.path.replace(path)
+                self._keep(key, CachedFile(path, file.size))
 
     def _keep(self, key: Key, file: CachedFile) -> None:
         try:
             self._files[key] = file
         except ValueError:
             log.info("%s (%d bytes) is larger than the whole cache: not kept", key, file.size)
-            file.path.unlink(missing_ok=True)
+            remove(file.path)
 
     def size(self, key: Key) -> int | None:
         """The size of a complete output, None where it is not here."""
@@ -121,7 +142,7 @@ class OutputCache:
         """Forget an output's bytes."""
         file = self._files.pop(key, None)
         if file is not None:
-            file.path.unlink(missing_ok=True)
+            remove(file.path)
 
     def drop_execution(self, execution: ExecutionId) -> None:
         """Forget all outputs of an execution."""

@@ -105,9 +105,9 @@ class Download:
                 execution.check_alive()
                 self._store(chunk)
         self._settle(self.received)
-        with translated(self._output):
-            execution.shared.cache.complete(self._key, self._path, self.received)
+        execution.shared.cache.complete(self._key, self._path, self.received)
         self.complete = True
+        execution.shared.background.start_to_finish(execution.shared.cache.settle, self._key)
 
     def _settle(self, length: int) -> None:
         """The length is known now. Raises OutputChanged where another one was announced."""

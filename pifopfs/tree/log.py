@@ -14,7 +14,7 @@ from pifopfs.errors import BadAnswer, ExecutionUnknown, ServiceError
 from pifopfs.tree.background import SingleFlight
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.growth import Pieces, growth
-from pifopfs.tree.storage import translated
+from pifopfs.tree.storage import remove, translated
 from pifopfs.wire import LogPiece, Status
 
 LOGS = "logs"
@@ -75,6 +75,8 @@ class LiveLog:
             self._use()
             self.readers += 1
             try:
+                if self._execution.gone:
+                    await self._execution.refresh()  # it may have been a false alarm
                 await self.refresh()
                 if self.size == 0:
                     self._execution.check_known(f"log of {self._execution.id}")
@@ -100,7 +102,7 @@ class LiveLog:
 
     def die(self) -> None:
         """The execution was terminated: open handles keep what is here."""
-        self._path.unlink(missing_ok=True)
+        remove(self._path)
 
     def _use(self) -> None:
         if self._file is None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pifopfs.errors import FileRemoved
-from pifopfs.tree.storage import translated
-
-log = logging.getLogger(__name__)
+from pifopfs.tree.storage import remove, translated
 
 
 class StagedFile:
@@ -103,9 +100,6 @@ class StagedFile:
             os.close(file)
 
     def remove(self) -> None:
-        """Unlink it. What cannot be removed is left over, and removed by the next mount."""
+        """Unlink it."""
         self.removed = True
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError as error:
-            log.warning("%s cannot be removed: %s", self.path, error)
+        remove(self.path)

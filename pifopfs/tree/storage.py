@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pifopfs.errors import LocalStorageFailed, LocalStorageFull
+
+log = logging.getLogger(__name__)
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -19,3 +23,11 @@ def translated(name: str) -> Iterator[None]:
     except OSError as error:
         kind = LocalStorageFull if error.errno in FULL else LocalStorageFailed
         raise kind(name, f"local disk: {error.strerror or error}") from error
+
+
+def remove(path: Path) -> None:
+    """Unlink a file that nobody needs. What cannot be removed is left over, for the next mount."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s cannot be removed: %s", path, error)

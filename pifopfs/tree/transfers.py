@@ -82,8 +82,10 @@ class InputFile(Node):
     async def change(self, changes: Changes, handle: Handle | None) -> Attributes:
         """chmod, chown and times are remembered, and never count as a modification."""
         if changes.size is not None:
-            self.job.inputs.check_writable()
             writer = handle.writer if isinstance(handle, InputHandle) else None
+            if writer is None:
+                self.job.inputs.check_writable()
+            self.job.execution.check_alive()
             self.file.truncate(changes.size, writer)
         if changes.mode is not None:
             self.file.set_mode(changes.mode)

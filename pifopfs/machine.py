@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -19,6 +20,9 @@ from pifopfs.errors import SetupError
 
 ISOLATIONS = BUBBLEWRAP, NONE = ("bubblewrap", "none")
 """What can keep a function's programs apart from the rest of the machine."""
+
+PR_SET_DUMPABLE = 4
+"""Of prctl(2)."""
 
 LONGEST_SOCKET_PATH = 107
 """Bytes that the kernel takes for the address of a Unix socket."""
@@ -159,3 +163,13 @@ def raise_descriptor_limit() -> int:
     with contextlib.suppress(ValueError, OSError):  # the system's own limit was lowered since
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft
+
+
+def keep_memory_private() -> None:
+    """Let nobody but root see what this process holds: no core dump, no debugger, no environment.
+
+    In /proc its private files become root's. Programs that it starts are as they were.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -19,7 +19,7 @@ from pifopfs.api import FunctionClient
 from pifopfs.config import Config, Limits
 from pifopfs.errors import OptionInvalid
 from pifopfs.fuse import Ownership, serve_mount
-from pifopfs.machine import raise_descriptor_limit, runtime_folder
+from pifopfs.machine import keep_memory_private, raise_descriptor_limit, runtime_folder
 from pifopfs.mount.control import serve_control
 from pifopfs.mount.mountpoint import prepare, real_mountpoint
 from pifopfs.mount.records import claimed, recorded
@@ -50,6 +50,7 @@ class Mount:
 
     async def _run(self) -> None:
         config = self._config
+        keep_memory_private()
         with ExitStack() as claim:
             claim.enter_context(claimed(real_mountpoint(config.mountpoint)))
             mountpoint = prepare(config.mountpoint)

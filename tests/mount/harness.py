@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.mount import daemonlog
+
 PIFOPFS = [sys.executable, "-m", "pifopfs"]
 
 QUICK = {
@@ -28,8 +30,6 @@ QUICK = {
 }
 """Deadlines short enough for tests."""
 
-ALLOWED_WARNINGS: tuple[str, ...] = ()
-
 
 class Mount:
     """One mount and its private state, cache and runtime folders under `root`."""
@@ -43,6 +43,8 @@ class Mount:
         self.path = root / "mnt"
         self.path.mkdir(parents=True, exist_ok=True)
         self.env = environment(root) | QUICK | dict(env or {})
+        self.expected: list[str] = []
+        """Patterns of what this test makes the daemon warn of: see `daemonlog`."""
         self._spawned: list[subprocess.Popen[str]] = []
 
     # ── Commands ─────────────────────────────────────────────────────────────────────────────
@@ -85,6 +87,7 @@ class Mount:
         subprocess.run(["fusermount3", "-uqz", str(self.path)], check=False, capture_output=True)
         for process in self._spawned:
             process.communicate(timeout=10)
+        daemonlog.check(self.root, self.expected)
 
     def sh(
         self, script: str, *, timeout: float = 30, shell: str = "bash", check: bool = True

@@ -14,6 +14,8 @@ DOWN = (NotSent, NoAnswer, ConnectionBroken)
 """Failures that an answer of any kind would have prevented."""
 FAILURES = 3
 """Calls in a row that must fail so before the service counts as down."""
+LONGEST_RECHECK = 10.0
+"""Seconds. A call that waits in vain is followed by as long a time without one, up to this."""
 
 
 class CircuitBreaker:
@@ -44,15 +46,15 @@ class CircuitBreaker:
             self._last,
         )
 
-    def failed(self, error: ServiceError) -> None:
-        """A call has failed, its retries included."""
+    def failed(self, error: ServiceError, took: float) -> None:
+        """A call has failed, its retries included, after so many seconds."""
         if not isinstance(error, DOWN):
             self.answered()
             return
         self._failures += 1
         self._last, self._failed_at = error, trio.current_time()
+        self._next = self._failed_at + max(self._recheck, min(took, LONGEST_RECHECK))
         if self._failures == FAILURES:
-            self._next = self._failed_at + self._recheck
             log.warning("the service counts as down: %s", error)
 
     def answered(self) -> None:

@@ -181,10 +181,11 @@ class Exchange:
         Not at all where the service counts as down.
         """
         self._breaker.admit(tried)
+        began = trio.current_time()
         try:
             result = await self._tries(once, tried, within, policy)
         except ServiceError as error:
-            self._breaker.failed(error)
+            self._breaker.failed(error, trio.current_time() - began)
             raise
         self._breaker.answered()
         return result

@@ -8,25 +8,63 @@ quoted is compared without emphasis, code marks and links. Every word must be in
 from __future__ import annotations
 
 import ast
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.doctable import DOCS, cells
+from pifopfs import errors
+from pifopfs.fuse.errnos import ERRNOS
+from tests.doctable import DOCS, cells, rows
 
+SEMANTICS = DOCS / "SEMANTICS.md"
 TESTS = Path(__file__).parents[1]
 MARK = "# > "
 
-ELSEWHERE = ("Semantics", "Tools", "Failures", "Every call")
-"""Sections whose tables are the data of tests, and the introduction."""
+ELSEWHERE = re.compile(r"Semantics|Every call|When something is broken|Tools .*")
+"""The introduction, and sections whose tables are the data of other tests."""
 
 NO_CLAIMS = (
     "call | what happens | errors",
     "errno | because",
     "what | errno",
     "After rmdir it is terminated: see Open files.",
+    "Best effort for programs that catch the signal",
 )
-"""What no test can prove: titles of tables, and pointers."""
+"""What no test can prove: titles of tables, pointers, and best efforts."""
+
+
+SERVICE_ERRORS: dict[str, list[type[errors.PifopfsError]]] = {
+    "no key, wrong key, forbidden": [errors.AccessDenied],
+    "unknown execution, input or output": [
+        errors.ExecutionUnknown,
+        errors.InputUnknown,
+        errors.OutputUnknown,
+    ],
+    "upload after the start": [errors.InputsClosed],
+    "too large": [errors.TooLarge],
+    "too many executions": [errors.TooManyExecutions],
+    "rate limited or overloaded, after the retries": [errors.ServiceBusy],
+    "no answer in time": [errors.NoAnswer, errors.ConnectTimedOut],
+    "DNS, unreachable": [errors.Unreachable],
+    "refused": [errors.ConnectionRefused],
+    "TLS": [errors.TlsFailure],
+    "a broken connection or answer, a 5xx, any other answer": [
+        errors.ConnectionBroken,
+        errors.BadAnswer,
+        errors.ServiceFailure,
+        errors.RequestRejected,
+    ],
+    "the local disk is full": [errors.LocalStorageFull],
+    "the local disk fails": [errors.LocalStorageFailed],
+}
+
+
+def test_the_errors_of_the_service_are_those_of_the_document() -> None:
+    told = {row["what"]: row["errno"] for row in rows(SEMANTICS, "Errors of the service")}
+    assert told.keys() == SERVICE_ERRORS.keys()
+    for what, kinds in SERVICE_ERRORS.items():
+        assert {errno.errorcode[ERRNOS[kind]] for kind in kinds} == {told[what]}
 
 
 # ── The document ──────────────────────────────────────────────────────────────────────────────
@@ -51,7 +89,7 @@ def blocks(document: str) -> Iterator[str]:
                 yield plain(" | ".join(cells(line)))
         elif line.startswith("#"):
             if line.startswith(("# ", "## ")):
-                quoted = line.lstrip("# ") not in ELSEWHERE
+                quoted = not ELSEWHERE.fullmatch(line.lstrip("# "))
         else:
             paragraph += f" {re.sub(r'^([0-9]+[.]|-) ', '', line)}"
 
@@ -101,14 +139,15 @@ def uncovered(block: str, quoted: list[str]) -> str:
 
 
 def test_every_quote_is_in_the_document() -> None:
-    told = list(blocks((DOCS / "SEMANTICS.md").read_text()))
+    told = list(blocks(SEMANTICS.read_text()))
     stale = [f"{test}: {quote}" for quote, test in quotes() if not any(quote in b for b in told)]
     assert not stale, "\n".join(stale)
 
 
 def test_every_word_of_the_document_is_quoted_above_a_test() -> None:
-    quoted = [*NO_CLAIMS, *(quote for quote, _ in quotes())]
-    told = blocks((DOCS / "SEMANTICS.md").read_text())
+    errnos = [" | ".join(row.values()) for row in rows(SEMANTICS, "Errors of the service")]
+    quoted = [*NO_CLAIMS, *errnos, *(quote for quote, _ in quotes())]
+    told = blocks(SEMANTICS.read_text())
     missing = [left for block in told if (left := uncovered(block, quoted))]
     assert not missing, "\n".join(missing)
 
@@ -122,5 +161,5 @@ def test_the_check_finds_what_is_not_quoted() -> None:
 
 def test_the_check_finds_paragraphs_points_and_rows() -> None:
     document = "## A\none\ntwo\n\n1. three\n   four\n2. five\n\n| a | b |\n|---|---|\n| c | |\n"
-    skipped = "## Tools\n| x |\n|---|\n\n### Deeper\ny\n"
+    skipped = "## Tools of a kind\n| x |\n|---|\n\n### Deeper\ny\n"
     assert list(blocks(document + skipped)) == ["one two", "three four", "five", "a | b", "c |"]

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from pifopfs import errors
 from pifopfs.api import Deadlines, FunctionClient
-from pifopfs.api.breaker import FAILURES, CircuitBreaker
+from pifopfs.api.breaker import FAILURES, LONGEST_RECHECK, CircuitBreaker
 from pifopfs.fuse.errnos import errno_of
 from tests.fakeservice import FakeService, refuse, reset
 
@@ -24,12 +24,14 @@ def breaker() -> CircuitBreaker:
     return CircuitBreaker(RECHECK)
 
 
-def fails(breaker: CircuitBreaker, times: int = FAILURES) -> None:
+def fails(breaker: CircuitBreaker, times: int = FAILURES, took: float = 0) -> None:
     for _ in range(times):
         breaker.admit("status of exec_1")
-        breaker.failed(REFUSED)
+        breaker.failed(REFUSED, took)
 
 
+# > After three calls in a row that got no answer at all, the service counts as down: calls fail
+# > at once,
 async def test_calls_fail_at_once_after_some_failures_in_a_row(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:
@@ -38,6 +40,7 @@ async def test_calls_fail_at_once_after_some_failures_in_a_row(
         breaker.admit("log of exec_2")
 
 
+# > with the errno of the last failure,
 async def test_the_errno_is_that_of_the_last_failure(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:
@@ -47,6 +50,7 @@ async def test_the_errno_is_that_of_the_last_failure(
     assert errno_of(caught.value) == errno_of(REFUSED)
 
 
+# > and one in two seconds (`PIFOPFS_RECHECK`) is let through.
 async def test_one_call_is_let_through_at_a_time(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:
@@ -56,6 +60,20 @@ async def test_one_call_is_let_through_at_a_time(
         breaker.admit("the one")
         with pytest.raises(errors.ServiceDown):
             breaker.admit("another, while the one is under way")
+
+
+# > Any answer ends that.
+@pytest.mark.parametrize(("took", "pause"), [(0, RECHECK), (7, 7), (60, LONGEST_RECHECK)])
+async def test_a_call_that_waited_in_vain_is_followed_by_a_pause(
+    breaker: CircuitBreaker, autojump_clock: MockClock, took: float, pause: float
+) -> None:
+    """Every call was let through where one took longer than the pause between two."""
+    fails(breaker, took=took)
+    await trio.sleep(pause - 0.1)
+    with pytest.raises(errors.ServiceDown):
+        breaker.admit("too soon")
+    await trio.sleep(0.2)
+    breaker.admit("in time")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +90,7 @@ async def test_any_answer_ends_it(
     if answer is None:
         breaker.answered()
     else:
-        breaker.failed(answer)
+        breaker.failed(answer, 0)
     for _ in range(3):
         breaker.admit("x")
     assert [record.message.partition(":")[0] for record in caplog.records] == [

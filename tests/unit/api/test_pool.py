@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -155,3 +156,37 @@ async def test_a_stream_whose_closing_is_cancelled_costs_no_connection(
             await client.upload(E, "coords", pieces())
     service.heal()
     await all_at_once(service, client)
+
+
+async def test_regression_what_came_after_an_answer_was_taken_for_the_next_one(
+    service: FakeService, client: FunctionClient
+) -> None:
+    """One execution's document was shown as another's, from then on for every call."""
+    other = ExecutionId("exec_2")
+    service.executions[other] = FakeExecution(other, "running")
+
+    def too_much(handler: Handler) -> None:
+        body = json.dumps(service.executions[E].document()).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        handler.wfile.write((head + body) * 2)
+
+    service.fault("status", too_much, times=1)
+    assert (await client.execution(E)).id == E
+    assert (await client.execution(other)).id == other
+    assert (await client.execution(E)).id == E
+    assert service.connected == 2
+
+
+async def test_an_answer_of_another_execution_is_not_believed(
+    service: FakeService, client: FunctionClient
+) -> None:
+    """Something between us and the service may mix them up."""
+
+    def mixed_up(handler: Handler) -> None:
+        handler.json(FakeExecution("exec_2", "running").document() | {"log": "x"})
+
+    for call in (client.execution, client.log):
+        service.fault("status", mixed_up, times=1)
+        service.fault("log", mixed_up, times=1)
+        with pytest.raises(errors.BadAnswer, match="it is of exec_2"):
+            await call(E)

@@ -18,9 +18,10 @@ from pifopfs.errors import (
     PifopfsError,
 )
 from pifopfs.tree.execution import Execution
-from pifopfs.tree.inputs import Input, Remote, Writer
+from pifopfs.tree.inputs import Input, Writer
 from pifopfs.tree.inputstates import InputEvent, InputState, after
 from pifopfs.tree.layout import is_temporary
+from pifopfs.tree.remote import Remote
 from pifopfs.tree.staged import StagedFile
 from pifopfs.tree.storage import translated
 
@@ -63,6 +64,7 @@ class InputFolder:
             self._inputs[row.name] = file
             if file.state in (InputState.WRITING, InputState.FLUSHED):
                 file.happen(InputEvent.CUT)
+            file.sync_soon()
         for path in staged.values():  # unlinked, or not yet recorded, when the daemon died
             path.unlink()
 

@@ -20,28 +20,10 @@ import trio
 from pifopfs.api import OpenFile
 from pifopfs.errors import InputOpen, InputTorn, PifopfsError, ServiceError, Unclear
 from pifopfs.tree.execution import Execution
-from pifopfs.tree.inputstates import InputEvent, InputState, after
+from pifopfs.tree.inputstates import LACKING, InputEvent, InputState, after
 from pifopfs.tree.names import InputRow
-from pifopfs.tree.staged import StagedFile
-
-
-@dataclass(eq=False, slots=True)
-class Remote:
-    """What the service may have under one name."""
-
-    execution: Execution
-    name: str
-    known: bool = False
-    """The service may have some version of it. Recorded before it can be true."""
-    uploading: trio.Lock = field(default_factory=trio.Lock)
-
-    def learn(self, *, known: bool) -> None:
-        """Set and record `known`. Raises LocalStorageFull and -Failed."""
-        if known is not self.known:
-            if not self.execution.dead:
-                names, serial = self.execution.shared.names, self.execution.serial
-                names.put_uploaded(serial, self.name, known=known)
-            self.known = known
+from pifopfs.tree.remote import Remote
+from pifopfs.tree.staged import StagedFile, synced
 
 
 @dataclass(eq=False, slots=True)
@@ -96,7 +78,7 @@ class Input:
     @property
     def lacking(self) -> bool:
         """The service lacks these bytes, and nobody is writing them."""
-        return self.state in (InputState.WRITING, InputState.UNSENT) and not self.writers
+        return self.state in LACKING and not self.writers
 
     # ── State ────────────────────────────────────────────────────────────────────────────────
 
@@ -195,7 +177,7 @@ class Input:
             raise self.failure.with_traceback(None)
         if self.state is InputState.TORN and writer.wrote:
             raise InputTorn(f"input/{self.name}")
-        if self.state not in (InputState.WRITING, InputState.UNSENT):
+        if self.state not in LACKING:
             return False
         before_the_first_write = not writer.wrote and self.staged.stat().st_size == 0
         shared_descriptor = writer.wrote and writer.uploaded
@@ -221,8 +203,21 @@ class Input:
         """
         if not self.writers and self.state is not InputState.SENT:
             self.happen(InputEvent.CLOSED)
+            self.sync_soon()
             if self.failure is None:
                 self.upload_soon()
+
+    def sync_soon(self) -> None:
+        """Bring bytes that nobody uploads to the disk in the background."""
+        if self.state is InputState.CLOSED:
+            self.execution.shared.background.start_to_finish(self._sync_closed)
+
+    async def _sync_closed(self) -> None:
+        generation = self._generation
+        with self.staged.descriptor() as file:
+            safe = await synced(file)
+        if safe and self.state is InputState.CLOSED and generation == self._generation:
+            self.happen(InputEvent.SYNCED)
 
     # ── Uploading ────────────────────────────────────────────────────────────────────────────
 
@@ -246,7 +241,7 @@ class Input:
                 remote = self.remote
                 async with remote.uploading:
                     if remote is self.remote and not self.staged.removed:
-                        if self.state in (InputState.WRITING, InputState.UNSENT):
+                        if self.state in LACKING:
                             await self._upload(remote)
                         return
 
@@ -257,7 +252,7 @@ class Input:
                 execution.check_alive()
                 with self.staged.descriptor() as file:
                     remote.learn(known=True)  # from here on the service may have bytes of it
-                    await execution.shared.client.upload(execution.id, remote.name, OpenFile(file))
+                    await self._send(remote, file)
         except PifopfsError as error:
             if isinstance(error, ServiceError):
                 remote.learn(known=was_known or isinstance(error, Unclear))
@@ -268,6 +263,19 @@ class Input:
         if generation == self._generation and remote is self.remote:
             self.failure = None
             self.happen(InputEvent.FLUSHED if self.writers else InputEvent.UPLOADED)
+
+    async def _send(self, remote: Remote, file: int) -> None:
+        """Upload, and bring the bytes to the disk meanwhile."""
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(synced, file)
+            try:
+                execution = self.execution
+                await execution.shared.client.upload(execution.id, remote.name, OpenFile(file))
+            except Exception as error:  # noqa: BLE001  # the nursery would wrap it
+                failure = error
+        if failure is not None:
+            raise failure
 
     def check_complete(self) -> None:
         """Raises InputOpen or InputTorn: what keeps `start` from running on these bytes."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pifopfs.errors import LocalStorageFailed, LocalStorageFull
+from pifopfs.tree.inputstates import InputState
 from pifopfs.wire import ExecutionId
 
 RESERVE = 512 * 1024
@@ -48,9 +49,12 @@ CREATE TABLE uploaded (                        -- names of which the service may
     name BLOB NOT NULL,
     PRIMARY KEY (serial, name)
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 1;
+CREATE TABLE boot (id TEXT NOT NULL) STRICT;   -- of the machine when this was last opened
+PRAGMA user_version = 2;
 """
-VERSION = 1
+VERSION = 2
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,15 @@ class InputRow:
 class Names:
     """The record. Raises LocalStorageFull and LocalStorageFailed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, boot: str | None = None) -> None:
+        """`boot` tells this boot of the machine from all others, None: the kernel's name of it."""
         self._path = path
         self._reserve = path.with_name(path.name + ".reserve")
         with self._translated():
             self._db = sqlite3.connect(path, isolation_level=None, timeout=2)
             try:
                 self._prepare()
+                self._rebooted(boot or BOOT_ID.read_text().strip())
             except BaseException:
                 self._db.close()
                 raise
@@ -95,7 +101,7 @@ class Names:
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA synchronous = FULL")  # what was answered outlives a power cut
         self._db.execute("PRAGMA foreign_keys = ON")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
@@ -104,6 +110,18 @@ class Names:
             raise LocalStorageFailed(
                 str(self._path), "it was written by another version of pifopfs; use that one"
             )
+
+    def _rebooted(self, boot: str) -> None:
+        """After a reboot, bytes that may not have reached the disk are nobody's input any more."""
+        if self._db.execute("SELECT id FROM boot").fetchall() == [(boot,)]:
+            return
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute(
+                "UPDATE inputs SET state = ? WHERE state = ?", (InputState.TORN, InputState.CLOSED)
+            )
+            self._db.execute("DELETE FROM boot")
+            self._db.execute("INSERT INTO boot (id) VALUES (?)", (boot,))
 
     def close(self) -> None:
         """Close the file; the record stays."""

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import trio
+
 from pifopfs.errors import FileRemoved
 from pifopfs.tree.storage import remove, translated
+
+log = logging.getLogger(__name__)
+
+
+async def synced(file: int) -> bool:
+    """Return when the bytes of an open file are on the disk; whether they are."""
+    try:
+        await trio.to_thread.run_sync(os.fsync, file)
+    except OSError as error:
+        log.warning("a staged input is not safe from a power cut: %s", error)
+        return False
+    return True
 
 
 class StagedFile:

@@ -31,10 +31,10 @@ class Site:
         self.names = Names(self.path)
         self.names.add(ExecutionId("exec_1"), "j", 1, DOCUMENT)
 
-    def reopen(self) -> InputFolder:
-        """What the next mount sees."""
+    def reopen(self, boot: str | None = None) -> InputFolder:
+        """What the next mount sees, after another boot of the machine if `boot` is its name."""
         self.names.close()
-        self.names = Names(self.path)
+        self.names = Names(self.path, boot)
         shared: Any = SimpleNamespace(
             names=self.names,
             settings=SimpleNamespace(freshness=1.0),
@@ -80,10 +80,23 @@ def test_inputs_come_back_with_their_bytes_and_states(site: Site) -> None:
         "sent": b"1", "unsent": b"2", "open": b"3",
     }  # fmt: skip
     assert again["sent"].state is InputState.SENT
-    assert (again["unsent"].state, again["unsent"].mode) == (InputState.UNSENT, 0o640)
+    assert (again["unsent"].state, again["unsent"].mode) == (InputState.CLOSED, 0o640)
     assert again["open"].state is InputState.TORN
     with pytest.raises(InputTorn):
         again["open"].check_complete()
+
+
+def test_bytes_that_may_not_have_reached_the_disk_are_torn_by_a_reboot(site: Site) -> None:
+    """Of a power cut, which may have left them short, or full of zeros."""
+    folder = site.reopen()
+    write(folder, "sent", b"1", sent=True)
+    write(folder, "closed", b"2")
+    write(folder, "unsent", b"3").happen(InputEvent.SYNCED)
+    for boot in ("b", "b", "c"):
+        states = {file.name: file.state for file in site.reopen(boot)}
+        assert states == {
+            "sent": InputState.SENT, "closed": InputState.TORN, "unsent": InputState.UNSENT,
+        }  # fmt: skip
 
 
 def test_a_rename_is_done_wholly_or_not_at_all(site: Site) -> None:

@@ -138,7 +138,7 @@ def open_inputs(names: Names, row: ExecutionRow, folder: Path) -> InputFolder:
 
 def check(folder: Path, possible: list[Step]) -> None:
     """What is in `folder` is as after one of the steps; nothing half is taken for whole."""
-    names = Names(folder / "names.sqlite")
+    names = Names(folder / "names.sqlite", boot="the next one")
     try:
         rows = {row.name: row for row in names.executions()}
         assert rows.keys() in [step.names for step in possible]

@@ -284,6 +284,7 @@ async def test_a_program_sees_nothing_of_the_servers_environment(
 # ── The end of the server ─────────────────────────────────────────────────────────────────────
 
 
+# > Its executions never expire.
 async def test_ended_executions_survive_a_restart_and_a_running_one_was_cut_off(
     site: Site,
 ) -> None:

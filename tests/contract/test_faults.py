@@ -122,6 +122,7 @@ async def test_every_call_with_every_fault(
 RETRIED = ["function", "upload", "status", "log", "output", "size", "stop", "terminate"]
 
 
+# > Uploads, reads, stop and terminate are retried with growing pauses within the deadline.
 @pytest.mark.parametrize("fault", ["503", "reset"])
 @pytest.mark.parametrize("call", RETRIED)
 async def test_what_may_be_done_twice_is_tried_again(
@@ -421,6 +422,7 @@ def test_a_ca_file_that_is_none(root: Path, content: str) -> None:
             FunctionClient("joe/tsp", endpoint="https://localhost:1", ca_file=path)
 
 
+# > it never goes to another host,
 async def test_a_redirect_is_never_followed_and_the_key_stays_here(
     service: FakeService, root: Path
 ) -> None:
@@ -457,6 +459,7 @@ async def test_a_message_of_the_service_cannot_forge_lines(
     assert len(str(raised.value)) < 400
 
 
+# > nor over plain HTTP other than a Unix socket, or a loopback address by explicit choice.
 def test_plain_http_is_for_this_machine_and_by_choice() -> None:
     for url in ("http://example.com", "http://localhost:8080", "http://192.168.1.1"):
         with pytest.raises(errors.EndpointInvalid):

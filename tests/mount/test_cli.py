@@ -161,6 +161,7 @@ def test_a_mountpoint_that_is_mounted_already(mount: Mount) -> None:
     mount.sh("ls")
 
 
+# > One mount at a time uses the names of a function, endpoint and state folder.
 def test_a_second_mount_on_the_same_names_is_refused(mount: Mount) -> None:
     other = mount.root / "other"
     other.mkdir()
@@ -204,6 +205,7 @@ def test_mounts_shows_function_and_type(mount: Mount) -> None:
     assert "noatime" in line
 
 
+# > Files belong to the user who mounted (`-o uid=,gid=`)
 def test_options_reach_the_kernel_and_the_attributes(unmounted: Mount) -> None:
     unmounted.args = (*unmounted.args, "-o", "ro,noexec", "-o", "uid=1234,gid=4321,umask=022")
     with unmounted as mount:
@@ -218,6 +220,10 @@ def test_options_reach_the_kernel_and_the_attributes(unmounted: Mount) -> None:
         assert "noexec" in line
 
 
+# > Files belong to the user who mounted (`-o uid=,gid=`) and are his alone (`-o umask=`, 077
+# > unless it is given). Modes show what is possible now:
+#
+# > control files can only be written, values only read.
 def test_by_default_the_files_are_the_users_alone(job: Mount) -> None:
     assert job.out("stat -c '%u %a' executions executions/j/status executions/j/start") == (
         f"{os.getuid()} 700\n{os.getuid()} 400\n{os.getuid()} 200\n"
@@ -252,6 +258,7 @@ def test_umount_waits_until_the_daemon_has_ended(mount: Mount) -> None:
     assert "not mounted" in mount.pifopfs("umount", str(mount.path)).stderr
 
 
+# > `umount` says who keeps it busy,
 def test_umount_of_a_busy_mount_says_who_uses_it(mount: Mount) -> None:
     sleeper = mount.spawn("sleep", "60")
     try:

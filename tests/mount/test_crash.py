@@ -179,6 +179,8 @@ class Crashes:
             assert this["start"] == errno.EINVAL, where
 
 
+# > **When the daemon dies** (killed, power cut) or is told to end: names come back, bytes that
+# > were closed are with the service or uploaded by `start`.
 @pytest.mark.timeout(amount(240, 600))
 @pytest.mark.parametrize("batch", range(amount(2, 20)))
 def test_a_daemon_killed_at_any_moment_loses_nothing(
@@ -192,6 +194,8 @@ def test_a_daemon_killed_at_any_moment_loses_nothing(
 # ── What is in the middle of something ────────────────────────────────────────────────────────
 
 
+# > A start whose answer the crash swallowed is not repeated: EALREADY. A download that was cut
+# > off is begun anew.
 def test_what_was_under_way_when_the_daemon_died_is_told_apart(
     mount: Mount, service: FakeService
 ) -> None:

@@ -10,6 +10,8 @@ from tests.fakeservice import FakeExecution, FakeService, delayed, refuse, reset
 from tests.mount.harness import Mount
 
 
+# > `mkdir NAME` | one request, at most 10 s; the execution has your name here, an id at the
+# > service.
 def test_mkdir_creates_an_execution_under_the_users_name(
     mount: Mount, service: FakeService
 ) -> None:
@@ -29,6 +31,7 @@ def test_a_new_execution_has_the_files_of_the_tree_and_no_wait(job: Mount) -> No
     )
 
 
+# > EEXIST the name is taken;
 def test_mkdir_of_a_name_that_exists(job: Mount, service: FakeService) -> None:
     assert "File exists" in job.sh("mkdir executions/j", check=False).stderr
     assert service.count("create") == 1
@@ -39,6 +42,7 @@ def test_mkdir_p_and_mkdir_m_work(mount: Mount) -> None:
     assert mount.out("ls executions") == "job1\njob2\n"
 
 
+# > They come back after a remount,
 def test_names_with_blanks_newlines_and_broken_utf8_come_back_after_a_remount(mount: Mount) -> None:
     mount.sh("mkdir 'executions/a b' $'executions/c\\nd' $'executions/\\xff\\xfe' executions/ü")
     before = mount.out("ls --quoting-style=c executions")
@@ -48,6 +52,7 @@ def test_names_with_blanks_newlines_and_broken_utf8_come_back_after_a_remount(mo
     assert len(before.splitlines()) == 4
 
 
+# > ENAMETOOLONG over 255 bytes;
 def test_mkdir_of_a_name_that_is_too_long(mount: Mount, service: FakeService) -> None:
     result = mount.sh(f"mkdir executions/{'x' * 300}", check=False)
     assert "File name too long" in result.stderr
@@ -55,6 +60,9 @@ def test_mkdir_of_a_name_that_is_too_long(mount: Mount, service: FakeService) ->
     assert service.count("create") == 1
 
 
+# > EINVAL a name of the form `exec_…`, which are ids;
+#
+# > EINVAL a name of the form `exec_…`
 def test_mkdir_and_mv_to_a_name_in_the_form_of_an_id(job: Mount, service: FakeService) -> None:
     assert "Invalid argument" in job.sh("mkdir executions/exec_MINE", check=False).stderr
     renamed = job.sh("mv -T executions/j executions/exec_A", check=False).stderr
@@ -76,12 +84,14 @@ def test_making_things_elsewhere_is_refused_without_a_request(
     assert service.count("create") == 1
 
 
+# > any other unknown name | no request | ENOENT
 def test_unknown_names_make_no_request(mount: Mount, service: FakeService) -> None:
     before = len(service.requests)
     mount.sh("ls executions/nothing executions/.git executions/exec_ executions/exec_a-b; true")
     assert len(service.requests) == before
 
 
+# > `rmdir NAME` | terminates it, whatever it holds
 def test_rmdir_terminates_whatever_the_execution_holds(job: Mount, service: FakeService) -> None:
     job.sh("echo 1 > executions/j/input/coords; rmdir executions/j")
     assert service.executions == {}
@@ -97,6 +107,8 @@ def test_rm_r_terminates(job: Mount, service: FakeService) -> None:
     assert service.count("stop") == 0
 
 
+# > `rm -r NAME` | the same: removing the files in it succeeds without effect, the final `rmdir`
+# > terminates
 def test_rm_rf_shutil_rmtree_and_find_delete_terminate(mount: Mount, service: FakeService) -> None:
     mount.sh("mkdir executions/a executions/b executions/c; echo 1 > executions/a/input/coords")
     mount.sh("rm -rf executions/a && find executions/b -delete")
@@ -112,6 +124,7 @@ def test_rmdir_of_an_execution_that_the_service_forgot_succeeds(
     assert job.out("ls executions") == ""
 
 
+# > those of the service; the name is then kept
 def test_rmdir_that_fails_keeps_the_name(job: Mount, service: FakeService) -> None:
     service.fault("terminate", refuse(403))
     assert "Permission denied" in job.sh("rmdir executions/j", check=False).stderr
@@ -120,6 +133,7 @@ def test_rmdir_that_fails_keeps_the_name(job: Mount, service: FakeService) -> No
     job.sh("rmdir executions/j")
 
 
+# > An execution made again under the same name has new inode numbers.
 def test_a_name_that_is_made_again_has_new_inodes(job: Mount) -> None:
     inodes = "stat -c %i executions/j executions/j/log executions/j/input"
     before = job.out(inodes)
@@ -128,6 +142,9 @@ def test_a_name_that_is_made_again_has_new_inodes(job: Mount) -> None:
     assert set(job.out(inodes).split()).isdisjoint(before.split())
 
 
+# > `mv A B` | renames it here, not at the service
+#
+# > Inode numbers stay as long as a name stays.
 def test_mv_renames_here_and_keeps_inodes(job: Mount, service: FakeService) -> None:
     before = job.out("stat -c %i executions/j/log")
     job.sh("mv executions/j executions/k")
@@ -138,12 +155,14 @@ def test_mv_renames_here_and_keeps_inodes(job: Mount, service: FakeService) -> N
     assert job.out("ls executions") == "k\n"
 
 
+# > ENOTEMPTY the name B is taken;
 def test_mv_onto_an_existing_name_is_refused(job: Mount) -> None:
     job.sh("mkdir executions/k")
     assert "not empty" in job.sh("mv -T executions/j executions/k", check=False).stderr
     assert job.out("ls executions") == "j\nk\n"
 
 
+# > lookup of `exec_…` | adopts an execution created elsewhere;
 def test_an_execution_created_elsewhere_is_adopted_by_its_id(
     mount: Mount, service: FakeService
 ) -> None:
@@ -158,6 +177,7 @@ def test_an_execution_created_elsewhere_is_adopted_by_its_id(
     assert mount.out("readlink executions/exec_ELSEWHERE1") == "mine\n"
 
 
+# > one that has a name here is a symbolic link to it, not listed
 def test_an_id_that_has_a_name_is_a_link_to_it_and_not_listed(
     job: Mount, service: FakeService
 ) -> None:
@@ -168,12 +188,16 @@ def test_an_id_that_has_a_name_is_a_link_to_it_and_not_listed(
     assert len(service.requests) == before
 
 
+# > not listed | ENOENT;
 def test_an_unknown_id_is_asked_for_once_a_look(mount: Mount, service: FakeService) -> None:
     result = mount.sh("ls executions/exec_UNKNOWN executions/exec_UNKNOWN", check=False)
     assert "No such file" in result.stderr
     assert service.count("status") == 1
 
 
+# > They come back after a remount, a crash
+#
+# > The next `pifopfs mount` clears a dead mountpoint away.
 def test_names_come_back_after_kill_9_and_the_dead_mount_is_reused(
     job: Mount, service: FakeService
 ) -> None:
@@ -193,6 +217,9 @@ def subprocess_ls(path: Path) -> str:
     ).stderr
 
 
+# > **Nothing is done twice.** Creating and starting are never retried blindly:
+#
+# > After an unclear outcome it fails, and the daemon's log says that an orphan may exist.
 def test_an_unclear_mkdir_is_not_retried_and_the_log_speaks_of_an_orphan(
     mount: Mount, service: FakeService
 ) -> None:
@@ -204,6 +231,7 @@ def test_an_unclear_mkdir_is_not_retried_and_the_log_speaks_of_an_orphan(
     assert "orphan" in mount.log
 
 
+# > Interrupted: EINTR, and what came of it is deleted
 def test_an_interrupted_mkdir_deletes_what_comes_of_it(mount: Mount, service: FakeService) -> None:
     release = threading.Event()
     service.fault("create", delayed(release))
@@ -217,6 +245,7 @@ def test_an_interrupted_mkdir_deletes_what_comes_of_it(mount: Mount, service: Fa
     assert mount.out("ls executions") == ""
 
 
+# > EDQUOT too many executions;
 def test_too_many_executions(mount: Mount, service: FakeService) -> None:
     service.fault("create", refuse(429))
     assert "Disk quota exceeded" in mount.sh("mkdir executions/j", check=False).stderr
@@ -236,6 +265,8 @@ def test_a_working_directory_inside_a_terminated_execution(job: Mount) -> None:
     assert job.out("ls executions") == ""
 
 
+# > **Looking costs nothing.** `ls`, `find`, `stat`, `du`, a file manager or `updatedb` never
+# > create, start or download anything,
 def test_looking_costs_nothing(mount: Mount, service: FakeService) -> None:
     mount.sh("mkdir executions/{a,b,c}; echo 1 > executions/a/start")
     service.executions[mount.out("cat executions/a/id").strip()].end(result=b"12345")

@@ -143,6 +143,7 @@ def test_names_of_outputs_and_inputs_are_the_functions(
 # ── The life of the server ────────────────────────────────────────────────────────────────────
 
 
+# > One for each folder (by its real path) and user, shared by the folder's mounts.
 def test_a_second_mount_of_a_folder_shares_the_server(
     root: Path, make_function: Callable[..., Path]
 ) -> None:
@@ -195,6 +196,8 @@ def test_mounts_at_the_same_time_start_one_server(
             mount.clean_up()
 
 
+# > and ends a minute after the last mount and the last run (`PIFOPFS_SERVER_LINGER`, in
+# > seconds, for the mount that starts it);
 def test_the_server_ends_some_time_after_the_last_mount(
     root: Path, make_function: Callable[..., Path]
 ) -> None:
@@ -206,6 +209,7 @@ def test_the_server_ends_some_time_after_the_last_mount(
         assert server_pid(mount) != pid
 
 
+# > It outlives the unmount and a killed daemon while programs run,
 def test_what_runs_outlives_the_unmount_and_a_killed_daemon(
     root: Path, make_function: Callable[..., Path]
 ) -> None:
@@ -241,6 +245,7 @@ def test_a_server_that_runs_something_stays_up_until_that_has_ended(
         assert mount.out("cat executions/j/status executions/j/output/r") == "ended\n42\n"
 
 
+# > `umount --stop-jobs` ends it at once, and stops what runs.
 def test_stop_jobs_ends_the_server_and_what_runs_on_it_now(
     root: Path, make_function: Callable[..., Path]
 ) -> None:
@@ -270,6 +275,7 @@ def test_stop_jobs_after_the_daemon_was_killed(
         assert not mount.mounted()
 
 
+# > Should it die, a mount starts it again, and what ran is then told as `system-error`.
 def test_a_server_that_is_killed_is_started_again_and_tells_what_was_cut_off(
     root: Path, make_function: Callable[..., Path]
 ) -> None:

@@ -37,6 +37,10 @@ def run(mount: Mount, script: str, **more: object) -> str:
     return mount.sh(f"T={mount.root}; cd executions/j/input; {script}", **more).stdout  # type: ignore[arg-type]
 
 
+# > **When a file is uploaded.** When it is closed, if that is the real close of an ordinary
+# > tool;
+#
+# > a name that the function declares | an input
 @pytest.mark.parametrize("tool", ORDINARY)
 def test_an_ordinary_tool_uploads_once(inputs: Mount, service: FakeService, tool: str) -> None:
     run(inputs, ORDINARY[tool])
@@ -45,6 +49,8 @@ def test_an_ordinary_tool_uploads_once(inputs: Mount, service: FakeService, tool
     assert service.count("upload") == 1
 
 
+# > **Close tells the truth, start makes sure.** When `close()` of an ordinary tool returns 0,
+# > the service has the bytes.
 def test_close_of_an_ordinary_tool_means_that_the_service_has_the_bytes(
     inputs: Mount, service: FakeService
 ) -> None:
@@ -52,6 +58,8 @@ def test_close_of_an_ordinary_tool_means_that_the_service_has_the_bytes(
     assert service.only().inputs["coords"] == (inputs.root / "src").read_bytes()
 
 
+# > A file is there once it was written here. Bytes are staged on the local disk; reads give
+# > them back.
 def test_reads_give_back_what_was_written(inputs: Mount, service: FakeService) -> None:
     run(inputs, "cp $T/src coords; cmp $T/src coords")
     assert run(inputs, "stat -c %s coords") == "100000\n"
@@ -64,11 +72,15 @@ def test_a_shell_redirection_uploads(job: Mount, service: FakeService, shell: st
     until(lambda: service.only().inputs.get("coords") == b"1,2\n3\n")
 
 
+# > Where a close may be one of several (a file that is still empty and unwritten, or written
+# > again after an upload through the same descriptor, as in `{ a; b; } > file`), the last one's
+# > release begins the upload,
 def test_a_group_of_commands_uploads_the_whole_in_the_end(job: Mount, service: FakeService) -> None:
     run(job, "{ /bin/echo a; /bin/echo b; echo c; } > coords; echo 1 > ../start")
     assert service.only().inputs["coords"] == b"a\nb\nc\n"
 
 
+# > (a file that is still empty and unwritten,
 def test_an_empty_file_is_uploaded(job: Mount, service: FakeService) -> None:
     run(job, ": > coords")
     until(lambda: service.only().inputs == {"coords": b""})
@@ -113,6 +125,7 @@ def test_sed_i_and_cp_over_an_existing_file(job: Mount, service: FakeService) ->
     assert service.only().inputs == {"coords": b"aXc\n"}
 
 
+# > chmod, chown, times | accepted and remembered, never an upload
 def test_chmod_chown_and_times_are_remembered_and_upload_nothing(
     job: Mount, service: FakeService
 ) -> None:
@@ -124,6 +137,7 @@ def test_chmod_chown_and_times_are_remembered_and_upload_nothing(
     assert service.count("upload") == 1
 
 
+# > what the upload fails with is what `close()` fails with.
 def test_a_failed_upload_is_the_error_of_close(inputs: Mount, service: FakeService) -> None:
     service.fault("upload", refuse(413, "at most 10 bytes"))
     result = inputs.sh(f"cp {inputs.root}/src executions/j/input/coords", check=False)
@@ -131,6 +145,7 @@ def test_a_failed_upload_is_the_error_of_close(inputs: Mount, service: FakeServi
     assert "at most 10 bytes" in inputs.out("cat executions/j/error")
 
 
+# > An upload that failed at close is tried again by `start`, not before.
 def test_an_upload_that_failed_at_close_is_not_tried_again_behind_its_tool(
     job: Mount, service: FakeService
 ) -> None:
@@ -143,6 +158,11 @@ def test_an_upload_that_failed_at_close_is_not_tried_again_behind_its_tool(
     ]
 
 
+# > and a failure is kept for `start`.
+#
+# > `start` first uploads what the service lacks. It refuses with
+#
+# > the upload's | an upload failed
 def test_a_failed_upload_that_nobody_heard_of_is_repeated_by_start(
     job: Mount, service: FakeService
 ) -> None:
@@ -158,6 +178,7 @@ def test_a_failed_upload_that_nobody_heard_of_is_repeated_by_start(
     assert job.out("cat executions/j/error") == ""
 
 
+# > Bytes are kept here until they are with the service.
 def test_bytes_are_kept_until_they_are_with_the_service(job: Mount, service: FakeService) -> None:
     service.fault("upload", garbage)
     run(job, "echo 1,2 > coords", check=False)
@@ -169,6 +190,9 @@ def test_bytes_are_kept_until_they_are_with_the_service(job: Mount, service: Fak
     assert service.only().inputs["coords"] == b"1,2\n"
 
 
+# > any other name | scratch: kept here, never uploaded. `start` refuses with EINVAL,
+#
+# > and `error` says which input, and what to do.
 def test_an_undeclared_name_is_scratch_and_refused_by_start(
     job: Mount, service: FakeService
 ) -> None:
@@ -184,6 +208,7 @@ def test_an_undeclared_name_is_scratch_and_refused_by_start(
     assert service.only().inputs == {"coords": b"1\n"}
 
 
+# > except for temporary names: `.*` `*~` `#*#` `sed??????` `4913` `*.tmp` `*.swp` `*.part`
 def test_temporary_names_are_no_obstacle(job: Mount, service: FakeService) -> None:
     run(job, "touch .coords.swp coords~ '#coords#' 4913 x.tmp y.part; echo 1 > coords")
     job.sh("echo 1 > executions/j/start")
@@ -199,6 +224,7 @@ def test_where_the_function_does_not_tell_its_inputs_every_name_is_one(
         until(lambda: service.only().inputs == {"anything": b"1\n"})
 
 
+# > `rm` of an input that the service lacks | it is gone
 def test_a_removed_input_that_the_service_lacks_is_gone(job: Mount, service: FakeService) -> None:
     service.fault("upload", refuse(403))
     run(job, "cp /etc/hostname coords; rm coords; ls", check=False)
@@ -207,6 +233,8 @@ def test_a_removed_input_that_the_service_lacks_is_gone(job: Mount, service: Fak
     assert service.only().inputs == {}
 
 
+# > `rm` of one that the service has, while pending | gone here, and *withdrawn*: `start`
+# > refuses with EINVAL until it is written again, because the API can't forget an input
 def test_a_removed_input_that_the_service_has_keeps_start_from_running(
     job: Mount, service: FakeService
 ) -> None:
@@ -221,6 +249,7 @@ def test_a_removed_input_that_the_service_has_keeps_start_from_running(
     assert service.only().inputs == {"coords": b"new\n"}
 
 
+# > EBUSY | an input is open for writing
 def test_start_is_busy_while_an_input_is_open_for_writing(job: Mount, service: FakeService) -> None:
     result = run(
         job,
@@ -231,6 +260,9 @@ def test_start_is_busy_while_an_input_is_open_for_writing(job: Mount, service: F
     assert service.only().inputs == {"coords": b"1\n"}
 
 
+# > the writer is killed, a write fails, or the daemon dies while a writer has it open | the
+# > input is *torn*: never uploaded, `start` refuses with EINVAL until it is written anew
+# > (created, or truncated to nothing).
 def test_a_killed_writers_bytes_are_never_run_on(job: Mount, service: FakeService) -> None:
     process = job.spawn("tee", "executions/j/input/coords", stdin=-1)
     assert process.stdin is not None
@@ -247,6 +279,7 @@ def test_a_killed_writers_bytes_are_never_run_on(job: Mount, service: FakeServic
     assert service.only().inputs == {"coords": b"whole\n"}
 
 
+# > or the daemon dies while a writer has it open | the input is *torn*: never uploaded,
 def test_bytes_that_were_open_when_the_daemon_was_killed_are_torn(
     job: Mount, service: FakeService
 ) -> None:
@@ -285,6 +318,11 @@ def test_an_unlinked_open_file_is_not_uploaded(job: Mount, service: FakeService)
     assert service.count("upload") == 0
 
 
+# > only while pending | EACCES after the start;
+#
+# > `rm` after the start | only the local bytes go
+#
+# > inputs lose their write bits with the start,
 def test_after_the_start_inputs_can_only_be_read(job: Mount, service: FakeService) -> None:
     run(job, "echo 1 > coords; echo 1 > ../start")
     until(lambda: run(job, "stat -c %a coords") == "400\n")
@@ -327,6 +365,10 @@ def run_error(mount: Mount, script: str) -> str:
     return mount.sh(f"cd executions/j/input; {script}", check=False).stderr
 
 
+# > `cp -r A/. B` | into an existing execution: brings the inputs, starts nothing, says EACCES
+# > for the files that it can't create
+#
+# > Make it first, then copy `A/.`
 @pytest.mark.parametrize("copy", ["cp -r executions/j/. executions/k", "cp -rT executions/j $K"])
 def test_a_copy_into_an_execution_brings_its_inputs_and_never_starts(
     job: Mount, service: FakeService, copy: str
@@ -339,6 +381,9 @@ def test_a_copy_into_an_execution_brings_its_inputs_and_never_starts(
     assert copies == [{"coords": b"1\n", "model": b"2\n"}] * 2
 
 
+# > `cp -r A B` | to a new name: creates it, but copies nothing into `input/`: `cp` takes the
+# > directory it has just made for empty, and the kernel answers EEXIST. Make it first, then
+# > copy `A/.` | EEXIST
 def test_a_copy_to_a_new_name_says_that_its_folders_exist_and_starts_nothing(
     job: Mount, service: FakeService
 ) -> None:
@@ -357,6 +402,7 @@ def test_a_rename_between_executions_is_done_by_copying(job: Mount, service: Fak
     assert "Invalid" in job.sh("echo 1 > executions/j/start", check=False).stderr
 
 
+# > rename onto a declared name | it becomes that input and is uploaded in the background
 def test_rename_does_not_wait_for_an_upload(job: Mount, service: FakeService) -> None:
     release = threading.Event()
     service.fault("upload", hang(release))

@@ -18,6 +18,7 @@ def ended(mount: Mount, service: FakeService, **outputs: bytes) -> None:
     assert mount.out("cat executions/j/wait") == "normal\n"
 
 
+# > Empty until the end; then what was produced,
 def test_outputs_are_listed_once_ended(job: Mount, service: FakeService) -> None:
     job.sh("echo 1 > executions/j/start")
     assert job.out("ls executions/j/output") == ""
@@ -35,6 +36,8 @@ def test_a_loop_that_looks_for_an_output_by_name_finds_it(job: Mount, service: F
     assert waiting.communicate(timeout=20)[0] == "there\n"
 
 
+# > `ls -l` shows the size where the service tells it (one request for each output, the first
+# > time);
 def test_ls_shows_the_size_without_a_download(job: Mount, service: FakeService) -> None:
     ended(job, service, result=BIG)
     assert job.out("stat -c %s executions/j/output/result") == f"{len(BIG)}\n"
@@ -43,6 +46,7 @@ def test_ls_shows_the_size_without_a_download(job: Mount, service: FakeService) 
     assert service.count("output") == 0
 
 
+# > Once complete it is in the cache, and reads come from the kernel's page cache.
 def test_an_output_is_downloaded_once_and_then_read_from_the_cache(
     job: Mount, service: FakeService
 ) -> None:
@@ -58,6 +62,7 @@ def test_an_output_is_downloaded_once_and_then_read_from_the_cache(
     assert service.count("output") == 1
 
 
+# > is shared by all readers,
 def test_several_readers_share_a_download(job: Mount, service: FakeService) -> None:
     ended(job, service, result=BIG)
     job.sh(f"for i in 1 2 3 4; do cat executions/j/output/result > {job.root}/$i & done; wait")
@@ -65,6 +70,7 @@ def test_several_readers_share_a_download(job: Mount, service: FakeService) -> N
     assert service.count("output") == 1
 
 
+# > and gives bytes as they arrive.
 def test_bytes_that_have_arrived_are_read_before_the_rest(job: Mount, service: FakeService) -> None:
     ended(job, service, result=BIG)
     release = threading.Event()
@@ -97,6 +103,9 @@ def test_seeks_mmap_and_tools_that_trust_the_size(job: Mount, service: FakeServi
     )
 
 
+# > where it does not,
+#
+# > the size is 0 until the file is open.
 def test_without_head_the_size_is_there_once_the_file_is_open(
     job: Mount, service: FakeService
 ) -> None:
@@ -117,6 +126,10 @@ def test_without_any_length_the_output_is_whole_all_the_same(
     assert (job.root / "copy").read_bytes() == BIG
 
 
+# > errors are errors, never short data.
+#
+# > A body that comes short or differs from what was announced is EIO, never a shorter file; the
+# > next open downloads anew.
 def test_a_body_that_comes_short_is_an_error_and_never_a_shorter_file(
     job: Mount, service: FakeService
 ) -> None:
@@ -148,6 +161,7 @@ def test_outputs_cannot_be_written_or_made(job: Mount, service: FakeService) -> 
         assert "Permission denied" in job.sh(command, check=False).stderr
 
 
+# > `rm` drops the cached bytes only.
 def test_rm_of_an_output_drops_the_local_bytes_only(job: Mount, service: FakeService) -> None:
     ended(job, service, result=b"42")
     job.sh("cat executions/j/output/result; rm executions/j/output/result")
@@ -155,6 +169,7 @@ def test_rm_of_an_output_drops_the_local_bytes_only(job: Mount, service: FakeSer
     assert service.count("output") == 2
 
 
+# > An output is never older than the start of its execution, so `make` works.
 def test_an_output_is_never_older_than_the_start(job: Mount, service: FakeService) -> None:
     job.sh("echo 1 > executions/j/input/coords")
     ended(job, service, result=b"42")
@@ -165,6 +180,9 @@ def test_an_output_is_never_older_than_the_start(job: Mount, service: FakeServic
     assert "up to date" in job.out(f"make -f {job.root}/Makefile")
 
 
+# > so do outputs whose download is complete.
+#
+# > and unfinished downloads get ESTALE.
 def test_an_unfinished_download_fails_at_termination_and_a_finished_one_stays(
     job: Mount, service: FakeService
 ) -> None:
@@ -231,6 +249,7 @@ def test_the_cache_is_bounded(service: FakeService) -> None:
         assert service.count("output") == 4
 
 
+# > its inputs and cached outputs stay readable,
 def test_cached_outputs_of_an_execution_that_is_gone_stay_readable(
     job: Mount, service: FakeService
 ) -> None:

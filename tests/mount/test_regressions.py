@@ -72,6 +72,8 @@ def test_a_retry_sent_the_bytes_of_another_file(job: Mount, service: FakeService
     assert next(iter(service.executions.values())).inputs == {"coords": b"GOOD\n"}
 
 
+# > One upload at a time goes to a name: a file that is removed, replaced or renamed while it is
+# > uploaded never overwrites its successor.
 @pytest.mark.parametrize(
     "replace",
     [f"rm {COORDS}; cp $M/../new {COORDS}", f"cp $M/../new {COORDS}.tmp; mv {COORDS}.tmp {COORDS}"],
@@ -118,6 +120,8 @@ def test_releases_that_waited_for_their_upload_stalled_the_mount(
     release.set()
 
 
+# > an open of a file that was removed or replaced since it was looked up | the kernel looks the
+# > name up again | ESTALE where it can't
 def test_an_open_of_a_removed_input_wrote_into_its_successor(
     job: Mount, service: FakeService
 ) -> None:
@@ -170,6 +174,7 @@ def test_a_removed_input_that_the_service_has_was_run_on_after_a_refused_rename(
     assert "model" in job.out("cat executions/j/error")
 
 
+# > EINVAL at the close of a writer that only adds to it
 def test_appending_to_a_torn_input_made_it_whole(job: Mount, service: FakeService) -> None:
     process = job.spawn("tee", COORDS, stdin=subprocess.PIPE)
     assert process.stdin is not None
@@ -355,6 +360,7 @@ def test_select_never_woke_after_an_outage_that_was_too_long(service: FakeServic
         service.up()
 
 
+# > then what was produced, save what no file can be named after.
 def test_outputs_whose_ids_are_no_names_hid_the_others(job: Mount, service: FakeService) -> None:
     job.sh("echo 1 > executions/j/start")
     long = "界" * 80
@@ -364,6 +370,7 @@ def test_outputs_whose_ids_are_no_names_hid_the_others(job: Mount, service: Fake
     assert job.out(f"cat executions/j/output/r executions/j/output/{long}") == "42long"
 
 
+# > ETIMEDOUT where the service has not answered for 3 s (`PIFOPFS_PATIENCE`)
 def test_an_id_from_elsewhere_and_a_hanging_service_blocked_the_folder(
     service: FakeService,
 ) -> None:
@@ -381,6 +388,7 @@ def test_an_id_from_elsewhere_and_a_hanging_service_blocked_the_folder(
         release.set()
 
 
+# > or has not answered for 3 s (`PIFOPFS_PATIENCE`), the size is 0 until the file is open.
 def test_listing_outputs_of_a_hanging_service_took_its_time_for_each(
     service: FakeService,
 ) -> None:

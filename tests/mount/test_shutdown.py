@@ -60,6 +60,7 @@ WRITES = {
 """The last two have returned before the upload begins."""
 
 
+# > one that is cut off then fails its `close`, and `start` does it after the next mount.
 def test_an_upload_that_sigterm_cuts_off_is_done_by_start_later(
     hasty: Mount, service: FakeService
 ) -> None:
@@ -81,6 +82,8 @@ def test_an_upload_that_sigterm_cuts_off_is_done_by_start_later(
     assert got == [{}, *[{"coords": passwd}] * 3, {"coords": b""}]  # that of `j` is none
 
 
+# > An input that some process still had open is *torn*, also where a flush in the middle had
+# > been uploaded.
 @pytest.mark.parametrize("end", [terminate, Mount.kill], ids=["SIGTERM", "SIGKILL"])
 def test_what_a_process_still_had_open_is_torn_and_keeps_no_daemon_alive(
     hasty: Mount, service: FakeService, end: Callable[[Mount], None]

@@ -22,6 +22,8 @@ WAYS = {
 }
 
 
+# > Any write acts, once for each open: `echo 1 > start`. So do a truncating open (`: > start`,
+# > `cp /dev/null start`) and `touch start`.
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_to_write_start_starts_once(job: Mount, service: FakeService, way: str) -> None:
     job.sh(f"cd executions/j; {WAYS[way]}")
@@ -29,17 +31,24 @@ def test_every_way_to_write_start_starts_once(job: Mount, service: FakeService, 
     assert service.only().status == "running"
 
 
+# > Copied times (`cp -p`, `touch -d`) have no effect.
 def test_times_that_are_copied_do_not_start(job: Mount, service: FakeService) -> None:
     job.sh("touch -d 2001-01-01 executions/j/start; chmod 600 executions/j/start", check=False)
     assert service.count("start") == 0
 
 
+# > Reading is EACCES, for root too.
 def test_start_and_stop_cannot_be_read_even_by_root(job: Mount) -> None:
     for name in ["start", "stop"]:
         result = job.sh(f"cat executions/j/{name}", check=False)
         assert "Permission denied" in result.stderr
 
 
+# > Preconditions are checked at open already, because some shells show no other error.
+#
+# > or the execution has ended
+#
+# > EALREADY | it is running
 @pytest.mark.parametrize("shell", ["bash", "dash"])
 def test_a_refusal_shows_in_the_shell(job: Mount, service: FakeService, shell: str) -> None:
     start = "echo 1 > executions/j/start"
@@ -52,6 +61,7 @@ def test_a_refusal_shows_in_the_shell(job: Mount, service: FakeService, shell: s
     assert service.count("start") == 1
 
 
+# > later writes through the same descriptor repeat the answer.
 def test_a_handle_repeats_its_error_and_acts_once(job: Mount, service: FakeService) -> None:
     service.fault("start", refuse(403))
     out = job.python(
@@ -65,6 +75,7 @@ def test_a_handle_repeats_its_error_and_acts_once(job: Mount, service: FakeServi
     assert service.count("start") == 1
 
 
+# > Creating and starting are never retried blindly: after an unclear start the status is asked.
 def test_an_unclear_start_asks_for_the_status(job: Mount, service: FakeService) -> None:
     def started_but_cut(handler: object) -> None:
         service.only().status = "running"
@@ -111,6 +122,7 @@ def test_start_waits_for_an_upload_under_way(job: Mount, service: FakeService) -
     assert service.count("upload") == 1
 
 
+# > `stop` of a pending execution is EINVAL, of an ended one success.
 def test_stop_ends_a_running_execution_and_succeeds_when_it_has_ended(
     job: Mount, service: FakeService
 ) -> None:
@@ -121,6 +133,10 @@ def test_stop_ends_a_running_execution_and_succeeds_when_it_has_ended(
     assert service.count("stop") == 1
 
 
+# > EDQUOT | too many executions of this key are running
+#
+# > `error` holds the last failure of this execution in words: what was tried, what the service
+# > answered, what to do. It is empty once the same thing has succeeded.
 def test_too_many_running_executions(job: Mount, service: FakeService) -> None:
     service.fault("start", refuse(429, "2 executions of this key are running"))
     result = job.sh("echo 1 > executions/j/start", check=False)

@@ -15,6 +15,10 @@ def start(mount: Mount, service: FakeService) -> None:
     mount.sh("echo 1 > executions/j/start")
 
 
+# > An execution is `pending`, then `running`, then `ended`.
+#
+# > `id`, `status`, `end_reason` and `exit_code` hold one value and a newline, or nothing where
+# > the service does not tell.
 def test_values_follow_the_execution(job: Mount, service: FakeService) -> None:
     assert job.out("cat executions/j/status executions/j/end_reason executions/j/exit_code") == (
         "pending\n"
@@ -35,6 +39,7 @@ def test_unknown_end_reasons_and_fields_pass_through(job: Mount, service: FakeSe
     assert json.loads(job.out("cat executions/j/status.json"))["queue_position"] == 7
 
 
+# > `status.json` is the Execution object without its log.
 def test_status_json_is_a_whole_document_of_the_size_shown(
     job: Mount, service: FakeService
 ) -> None:
@@ -53,6 +58,7 @@ def test_many_readers_of_a_status_make_one_request(job: Mount, service: FakeServ
     assert service.count("status") - before <= 3
 
 
+# > and asked only while somebody looks.
 def test_nothing_is_asked_while_nobody_looks(job: Mount, service: FakeService) -> None:
     start(job, service)
     job.sh("cat executions/j/log executions/j/status > /dev/null")
@@ -61,6 +67,7 @@ def test_nothing_is_asked_while_nobody_looks(job: Mount, service: FakeService) -
     assert len(service.requests) == before
 
 
+# > A status that can't be had fresh is an error of `open`,
 def test_an_answer_that_fails_is_an_error_and_passes(job: Mount, service: FakeService) -> None:
     start(job, service)
     service.fault("status", refuse(403))
@@ -71,6 +78,10 @@ def test_an_answer_that_fails_is_an_error_and_passes(job: Mount, service: FakeSe
     assert job.out("cat executions/j/error") == ""
 
 
+# > An execution that the service no longer knows is `gone`: it stays listed, its inputs and
+# > cached outputs stay readable, `rmdir` forgets it.
+#
+# > ENOENT | the service no longer knows the execution
 def test_an_execution_that_the_service_forgot_is_gone_but_stays(
     job: Mount, service: FakeService
 ) -> None:
@@ -84,6 +95,7 @@ def test_an_execution_that_the_service_forgot_is_gone_but_stays(
     assert job.out("ls executions") == ""
 
 
+# > `log` only grows. An `open` fetches what is new,
 def test_the_log_grows_under_cat(job: Mount, service: FakeService) -> None:
     start(job, service)
     service.only().log = b"one\n"
@@ -93,6 +105,7 @@ def test_the_log_grows_under_cat(job: Mount, service: FakeService) -> None:
     assert job.out("grep -c . executions/j/log; wc -l < executions/j/log") == "2\n2\n"
 
 
+# > It keeps its inode number, so `tail -F` does not start again.
 def test_tail_f_sees_the_log_grow(job: Mount, service: FakeService) -> None:
     start(job, service)
     service.only().log = b"one\n"
@@ -110,6 +123,7 @@ def test_tail_f_sees_the_log_grow(job: Mount, service: FakeService) -> None:
             tail.communicate(timeout=10)
 
 
+# > and a reader at the end sees it grow;
 def test_a_reader_that_only_reads_sees_the_log_grow(job: Mount, service: FakeService) -> None:
     start(job, service)
     service.only().log = b"a\n"
@@ -128,6 +142,7 @@ def test_a_reader_that_only_reads_sees_the_log_grow(job: Mount, service: FakeSer
     assert reader.communicate(timeout=30)[0] == "b'a\\nb\\nend\\n'\n"
 
 
+# > Once the execution has ended, an open waits for the whole log,
 def test_after_the_end_the_log_is_complete_at_once_and_asked_for_no_more(
     job: Mount, service: FakeService
 ) -> None:
@@ -142,6 +157,7 @@ def test_after_the_end_the_log_is_complete_at_once_and_asked_for_no_more(
     assert service.count("log") == before
 
 
+# > a `stat` by name never fetches,
 def test_a_stat_of_the_log_by_name_fetches_nothing(job: Mount, service: FakeService) -> None:
     start(job, service)
     before = service.count("log")
@@ -168,6 +184,7 @@ def test_a_log_of_some_megabytes(job: Mount, service: FakeService) -> None:
     assert (job.root / "log").read_bytes() == service.only().log
 
 
+# > What is here of status and log stays readable,
 def test_status_and_log_that_are_here_stay_readable_after_rmdir(
     job: Mount, service: FakeService
 ) -> None:

@@ -61,6 +61,7 @@ def test_the_whole_job(theirs: Mount, service: FakeService) -> None:
     assert service.executions == {}
 
 
+# > Directories can be written, so that `rm -r` reaches the mount.
 @pytest.mark.parametrize("command", ["rm -rf executions/j", "rm -r executions/j < /dev/null",
                                      "find executions/j -delete"])  # fmt: skip
 def test_regression_rm_r_terminates_an_execution_that_has_outputs(
@@ -72,6 +73,8 @@ def test_regression_rm_r_terminates_an_execution_that_has_outputs(
     assert service.executions == {}
 
 
+# > `cp` gives a new copy the mode of its source, and a read-only copy would make the next `cp`
+# > over it fail.
 @pytest.mark.parametrize("file", ["output/result", "log", "status.json"])
 def test_regression_a_copy_can_be_copied_over_again(
     theirs: Mount, service: FakeService, file: str
@@ -82,6 +85,8 @@ def test_regression_a_copy_can_be_copied_over_again(
         as_user(theirs, f"cp executions/j/{file} $HOME/copy")
 
 
+# > Outputs, `log` and `status.json` show a write bit, though opening them for writing is
+# > EACCES:
 def test_what_cannot_be_written_is_refused_all_the_same(
     theirs: Mount, service: FakeService
 ) -> None:

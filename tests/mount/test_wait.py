@@ -30,6 +30,7 @@ def blocked(mount: Mount, service: FakeService, *command: str) -> subprocess.Pop
     return process
 
 
+# > A read blocks until the execution has ended, then gives the end reason.
 def test_wait_gives_the_end_reason_when_it_has_ended(running: Mount, service: FakeService) -> None:
     process = blocked(running, service)
     service.only().end("out-of-memory")
@@ -37,14 +38,18 @@ def test_wait_gives_the_end_reason_when_it_has_ended(running: Mount, service: Fa
     assert running.out("cat executions/j/wait") == "out-of-memory\n"
 
 
+# > Pending: EINVAL at once.
 def test_wait_for_a_pending_execution_is_refused(job: Mount) -> None:
     assert "Invalid argument" in job.sh("cat executions/j/wait", check=False).stderr
 
 
+# > It is reachable by name and not listed, so that `grep -r`, `tar` and backups don't hang on
+# > it.
 def test_wait_is_not_listed_so_that_searches_do_not_hang(running: Mount) -> None:
     running.sh("grep -r x executions || true; tar cf /dev/null executions || true", timeout=10)
 
 
+# > A blocked call ends within two seconds of a signal,
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_blocked_reader_dies_of_a_signal(
     running: Mount, service: FakeService, number: signal.Signals
@@ -76,6 +81,9 @@ def test_a_child_that_reads_what_its_shell_opened_dies_of_a_signal(
     assert process.communicate(timeout=10)[0] == "on\n"
 
 
+# > Terminated meanwhile: ENOENT.
+#
+# > `wait` gives ENOENT.
 def test_termination_wakes_the_waiters(running: Mount, service: FakeService) -> None:
     process = blocked(running, service)
     running.sh("rmdir executions/j")
@@ -83,6 +91,7 @@ def test_termination_wakes_the_waiters(running: Mount, service: FakeService) -> 
     assert "No such file" in stderr
 
 
+# > An outage is ridden out
 def test_an_outage_is_ridden_out(running: Mount, service: FakeService) -> None:
     process = blocked(running, service)
     service.down()
@@ -93,6 +102,8 @@ def test_an_outage_is_ridden_out(running: Mount, service: FakeService) -> None:
     assert process.communicate(timeout=20)[0] == "normal\n"
 
 
+# > An outage is ridden out for five minutes (`--wait-outage`, else `PIFOPFS_WAIT_OUTAGE`, in
+# > seconds), then it is the service's error.
 def test_an_outage_that_is_too_long_is_an_error(service: FakeService) -> None:
     args = ("joe/tsp", "--endpoint", service.endpoint)
     with Mount(service.socket.parent, *args, env={"PIFOPFS_WAIT_OUTAGE": "0.5"}) as mount:
@@ -109,6 +120,7 @@ def test_an_error_that_is_no_outage_ends_the_wait(running: Mount, service: FakeS
     assert "Permission denied" in process.communicate(timeout=20)[1]
 
 
+# > `poll` and `epoll` work.
 def test_poll_and_epoll_become_ready_at_the_end(running: Mount, service: FakeService) -> None:
     process = blocked(
         running, service, "python3", "-c",
@@ -123,6 +135,9 @@ def test_poll_and_epoll_become_ready_at_the_end(running: Mount, service: FakeSer
     assert process.communicate(timeout=30)[0] == "[]\nTrue True\nnormal\n"
 
 
+# > Any number of blocked readers leaves the mount responsive.
+#
+# > One poll serves any number of waiters:
 def test_a_hundred_and_fifty_waiters_share_requests_and_leave_the_mount_responsive(
     running: Mount, service: FakeService
 ) -> None:
@@ -152,6 +167,7 @@ def all_waiting(processes: list[subprocess.Popen[str]]) -> bool:
     return True
 
 
+# > `umount --force` cancels and detaches,
 def test_waiters_do_not_hold_up_the_unmount_by_force(running: Mount, service: FakeService) -> None:
     process = blocked(running, service)
     busy = running.pifopfs("umount", str(running.path))
@@ -162,6 +178,7 @@ def test_waiters_do_not_hold_up_the_unmount_by_force(running: Mount, service: Fa
     assert not running.mounted()
 
 
+# > SIGTERM ends the daemon within ten seconds of what it has to finish.
 def test_sigterm_ends_the_daemon_under_blocked_readers(
     running: Mount, service: FakeService
 ) -> None:

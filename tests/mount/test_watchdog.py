@@ -13,6 +13,8 @@ from tests.mount.harness import Mount
 DEADLINE = {"PIFOPFS_WATCHDOG": "0.5", "PIFOPFS_STALL": "60", "PIFOPFS_TOTAL": "60"}
 
 
+# > and the daemon's log says where a call waits that has taken two minutes
+# > (`PIFOPFS_WATCHDOG`).
 def test_a_call_over_its_deadline_is_reported_with_its_stack(service: FakeService) -> None:
     release = threading.Event()
     root = service.socket.parent

@@ -76,6 +76,7 @@ async def test_a_call_that_waited_in_vain_is_followed_by_a_pause(
     breaker.admit("in time")
 
 
+# > Any answer ends that.
 @pytest.mark.parametrize(
     "answer", [None, errors.AccessDenied("x", "no"), errors.BadAnswer("x", "")]
 )

@@ -158,6 +158,8 @@ def check(folder: Path, possible: list[Step]) -> None:
         names.close()
 
 
+# > After a power cut an input is torn, too, whose bytes had not reached the disk yet: that
+# > takes moments, and an upload that succeeded waits for it.
 @pytest.mark.parametrize("fate", ["kept", "lost", "torn"])
 def test_after_a_power_cut_all_that_was_promised_is_there(
     recording: Recording, tmp_path: Path, fate: str

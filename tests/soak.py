@@ -1,4 +1,4 @@
-"""How long the tests that could go on for ever do so: briefly in scripts/test, long in scripts/soak."""
+"""How much of the tests that could go on for ever: little in scripts/test, much in scripts/soak."""
 
 from __future__ import annotations
 

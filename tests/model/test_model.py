@@ -26,6 +26,12 @@ def budget(examples: int, steps: int) -> settings:
     )
 
 
+# > what was open before the start (a temporary name, a removed file) can still be written and
+# > truncated
+#
+# > after a new mount, which has forgotten the failure, by the next close of a writer, too.
+#
+# > A file that an open for reading has made is complete at once, and uploaded.
 @pytest.mark.timeout(amount(600, 36_000))
 @pytest.mark.parametrize(
     ("machine", "examples", "steps"),

@@ -145,7 +145,7 @@ def test_a_failed_upload_is_the_error_of_close(inputs: Mount, service: FakeServi
     assert "at most 10 bytes" in inputs.out("cat executions/j/error")
 
 
-# > An upload that failed at close is tried again by `start`, not before.
+# > An upload that failed at close is tried again by `start`, not before;
 def test_an_upload_that_failed_at_close_is_not_tried_again_behind_its_tool(
     job: Mount, service: FakeService
 ) -> None:
@@ -318,7 +318,9 @@ def test_an_unlinked_open_file_is_not_uploaded(job: Mount, service: FakeService)
     assert service.count("upload") == 0
 
 
-# > only while pending | EACCES after the start;
+# > open for writing, create, rename, truncate | only while pending;
+#
+# > | EACCES after the start;
 #
 # > `rm` after the start | only the local bytes go
 #

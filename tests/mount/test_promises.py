@@ -47,7 +47,7 @@ def test_what_close_cannot_report_is_reported_at_start(mount: Mount, service: Fa
     assert [list(each.inputs) for each in service.executions.values()] == [["coords"]] * 3
 
 
-# > An upload that failed at close is tried again by `start`, not before.
+# > An upload that failed at close is tried again by `start`, not before;
 def test_what_failed_at_close_is_tried_again_by_start(job: Mount, service: FakeService) -> None:
     service.fault("upload", refuse(403))
     error_of(job, "cp /etc/hostname executions/j/input/coords")
@@ -87,8 +87,9 @@ def test_start_never_runs_on_an_input_that_is_not_right(mount: Mount, service: F
     assert service.count("start") == 0
 
 
-# > open for writing, create, rename, truncate | only while pending | EACCES after the start; EBUSY
-# > during it
+# > open for writing, create, rename, truncate | only while pending;
+#
+# > | EACCES after the start; EBUSY during it
 #
 # > The call blocks until the service has answered;
 def test_inputs_are_written_only_while_pending(job: Mount, service: FakeService) -> None:

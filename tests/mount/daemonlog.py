@@ -11,12 +11,13 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (?P<level>[A-Z]+) (?P<w
 QUIET = {"DEBUG", "INFO"}
 
 TOLD = [
-    r"pifopfs\.tree\.execution: .* \(.*\): (start|stop|status|log|upload|download|terminate)",
+    r"pifopfs\.tree\.execution: .* \(.*\): (start|stop|status|log|wait|upload|download|terminate)",
     r"pifopfs\.tree\.execution: .* is gone at the service",
     r"pifopfs\.tree\.executions: mkdir ",
     r"pifopfs\.tree\.shared: function\.json: ",
     r"pifopfs\.api\.breaker: the service (counts as down|answers again)",
     r"pifopfs\.mount\.runner: uploads that have not ended are cut off",
+    r"pifopfs\.cli\.group: ",
     r"pifopfs\.server\.isolation: isolation is none",
 ]
 """What a command of the test was told, too, by an errno or in `error`; and what it asked for."""

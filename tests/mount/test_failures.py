@@ -94,6 +94,7 @@ def test_a_bug_in_a_handler_is_EIO_with_a_traceback_and_leaves_the_mount_alive(
     script.write_text(BUGGY)
     monkeypatch.setattr("tests.mount.harness.PIFOPFS", [sys.executable, str(script)])
     with mount:
+        mount.expected.append("pifopfs.fuse.errnos: bug in")
         mount.sh("mkdir executions/j")
         for command in ["echo 1 > executions/j/stop", "stat executions/j/exit_code"]:
             assert "Input/output error" in mount.sh(command, check=False).stderr

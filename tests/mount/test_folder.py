@@ -38,6 +38,9 @@ def folder_mount(folder: Path, root: Path, *args: str) -> Mount:
     return Mount(root, str(folder), *args, env=LINGER)
 
 
+STARTED_AGAIN = "pifopfs.server.embedded.guest: the server of .* has ended: starting it again"
+"""What a daemon says whose server a test has ended."""
+
 UNCONFINED = ("--isolation", "none")
 """For programs that tell of themselves in this machine's files, or wait for one."""
 
@@ -282,6 +285,7 @@ def test_a_server_that_is_killed_is_started_again_and_tells_what_was_cut_off(
     with folder_mount(
         make_function(f"echo $$ > {root}/pid; sleep 600"), root, *UNCONFINED
     ) as mount:
+        mount.expected.append(STARTED_AGAIN)
         mount.sh("mkdir executions/j executions/k; echo kept > executions/k/input/a")
         mount.sh("echo 1 > executions/j/start")
         until(lambda: (root / "pid").exists() and (root / "pid").read_text())
@@ -302,6 +306,7 @@ def test_regression_a_signal_ends_the_server_in_order(
     with folder_mount(
         make_function(f"echo $$ > {root}/pid; sleep 600"), root, *UNCONFINED
     ) as mount:
+        mount.expected.append(STARTED_AGAIN)
         mount.sh("mkdir executions/j; echo 1 > executions/j/start")
         until(lambda: (root / "pid").exists() and (root / "pid").read_text())
         server, program = until(lambda: server_pid(mount)), int((root / "pid").read_text())
@@ -317,6 +322,7 @@ def test_regression_a_runtime_folder_that_went_while_something_runs(
 ) -> None:
     """The lock was in the state folder, the sockets had gone: no new mount came to be."""
     with folder_mount(make_function("echo up; sleep 600"), root) as mount:
+        mount.expected.append(r"pifopfs.server.sockets: .* was gone: listening on")
         mount.sh("mkdir executions/j; echo 1 > executions/j/start")
         until(lambda: mount.out("cat executions/j/log") == "up\n")
         pid = until(lambda: server_pid(mount))

@@ -362,6 +362,7 @@ def test_select_never_woke_after_an_outage_that_was_too_long(service: FakeServic
 
 # > then what was produced, save what no file can be named after.
 def test_outputs_whose_ids_are_no_names_hid_the_others(job: Mount, service: FakeService) -> None:
+    job.expected.append("pifopfs.tree.outputs: outputs of .* that no file can be named after")
     job.sh("echo 1 > executions/j/start")
     long = "界" * 80
     service.only().end(**{"a/b": b"", "": b"", "..": b"", "\ud800": b"", long: b"long", "r": b"42"})

@@ -19,6 +19,7 @@ def test_a_call_over_its_deadline_is_reported_with_its_stack(service: FakeServic
     release = threading.Event()
     root = service.socket.parent
     with Mount(root, "joe/tsp", "--endpoint", service.endpoint, env=DEADLINE) as mount:
+        mount.expected.append("pifopfs.fuse.watchdog: the (open|read) of inode")
         mount.sh("mkdir executions/j; echo x > executions/j/input/coords")
         service.only().status = "running"
         until(lambda: mount.out("cat executions/j/status") == "running\n")
@@ -37,11 +38,13 @@ def test_a_call_over_its_deadline_is_reported_with_its_stack(service: FakeServic
 
 BLOCKED = """
 import sys, time
+from pifopfs.errors import AccessNotAllowed
 from pifopfs.tree import files
 from pifopfs.cli import main
 
 async def blocked(self, flags):
     time.sleep(3)
+    raise AccessNotAllowed("stop")
 
 files.StopFile.open = blocked
 sys.argv[0] = "pifopfs"
@@ -57,6 +60,7 @@ def test_a_handler_that_blocks_the_whole_daemon_is_reported_by_a_thread(
     script.write_text(BLOCKED)
     monkeypatch.setattr("tests.mount.harness.PIFOPFS", [sys.executable, str(script)])
     with Mount(root, "joe/tsp", "--endpoint", service.endpoint, env=DEADLINE) as mount:
+        mount.expected += [r"Timeout \(", "Thread 0x", "  File ", "$"]
         mount.sh("mkdir executions/j")
         mount.sh("echo 1 > executions/j/stop", check=False)
         assert "blocked.py" in until(lambda: "in blocked" in mount.log and mount.log)

@@ -178,8 +178,9 @@ class Executions:
     async def terminate(self, name: str) -> None:
         """Delete it at the service, then forget it here. Raises NoSuchName, ServiceError."""
         job = self.get(name)
-        await job.terminate()
-        self._remove(job)
+        with job.execution.attempt("terminate"):
+            await job.terminate()
+            self._remove(job)
 
     def forget(self, name: str) -> ExecutionId:
         """Drop the name; the execution stays at the service. Raises NoSuchName."""

@@ -100,13 +100,14 @@ class InputFolder:
             raise NameTaken(f"input/{name}")
         file = self._new(name, next(self._numbers))
         file.mode = None if mode & 0o700 == 0o600 else mode & 0o777
-        writer = file.open(writing=writing, create=True)
-        try:
-            file.record()
-        except PifopfsError:
-            file.staged.close()
-            file.staged.remove()
-            raise
+        with self._execution.noted(file.upload_name):
+            writer = file.open(writing=writing, create=True)
+            try:
+                file.record()
+            except PifopfsError:
+                file.staged.close()
+                file.staged.remove()
+                raise
         self._inputs[name] = file
         if writer is None:
             file.closed()

@@ -71,6 +71,11 @@ class Input:
         return self.remote.name
 
     @property
+    def upload_name(self) -> str:
+        """What its failures are told under, until an upload succeeds."""
+        return f"upload of input {self.name}"
+
+    @property
     def declared(self) -> bool:
         """Whether the function has such an input; other names are scratch, never uploaded."""
         return self.execution.shared.function.declares_input(self.name)
@@ -134,15 +139,17 @@ class Input:
         except PifopfsError as error:
             writer.poisoned = True
             self.failure = error
+            self.execution.note_failure(self.upload_name, error)
             raise
         return len(data)
 
     def truncate(self, size: int, writer: Writer | None) -> None:
         """Set the size. Without a writer (a truncate by path) nothing closes it later."""
-        self._modify(InputEvent.MODIFIED if size else InputEvent.BEGUN)
-        if writer is not None:
-            writer.wrote = True
-        self.staged.truncate(size)
+        with self.execution.noted(self.upload_name):
+            self._modify(InputEvent.MODIFIED if size else InputEvent.BEGUN)
+            if writer is not None:
+                writer.wrote = True
+            self.staged.truncate(size)
         self.closed()
 
     # ── Closing ──────────────────────────────────────────────────────────────────────────────
@@ -236,7 +243,7 @@ class Input:
         Returns when the service has them, or when they are nobody's input any more.
         """
         background = self.execution.shared.background
-        with background.cuttable(f"upload of input {self.name}"):
+        with background.cuttable(self.upload_name):
             while not self.staged.removed and not self.execution.dead:
                 remote = self.remote
                 async with remote.uploading:

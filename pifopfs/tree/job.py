@@ -142,7 +142,7 @@ class Job:
 
     async def terminate(self) -> None:
         """Delete it at the service, where it may be unknown already. Raises ServiceError."""
-        with self.execution.attempt("terminate"), contextlib.suppress(ExecutionUnknown):
+        with contextlib.suppress(ExecutionUnknown):
             await self.execution.shared.client.terminate(self.execution.id)
 
     def die(self) -> None:

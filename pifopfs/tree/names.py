@@ -8,11 +8,11 @@ file makes room: what fills a disk can then be truncated or removed, which needs
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -232,9 +232,11 @@ class Names:
         try:
             return self._db.execute(statement, values)
         except sqlite3.OperationalError as error:
-            if not _is_full(error) or not self._reserve.exists():
+            if not _is_full(error):
                 raise
-        self._reserve.unlink()
+        self._reserve.unlink(missing_ok=True)
+        with contextlib.suppress(sqlite3.OperationalError):  # what follows says what is wrong
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the room of the write-ahead log
         cursor = self._db.execute(statement, values)
         self._keep_reserve()
         return cursor
@@ -249,7 +251,7 @@ class Names:
         except OSError:
             self._reserve.unlink(missing_ok=True)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from pifopfs import errors, wire
-from pifopfs.api import answers
+from pifopfs.api import answers, documents
 from pifopfs.api.answers import Call
 from pifopfs.api.bodies import Content, OutputStream, Upload
 from pifopfs.api.breaker import CircuitBreaker
@@ -129,7 +129,7 @@ class FunctionClient:
         request = without_log(Call.START, "POST", path, f"of {execution}")
         try:
             return await self._exchange.document(
-                request, partial(_that, execution), within=self._deadlines.total
+                request, partial(documents.execution, execution), within=self._deadlines.total
             )
         except errors.Unclear as unclear:
             try:
@@ -146,7 +146,7 @@ class FunctionClient:
         """The Execution object, without its log. Raises ExecutionUnknown."""
         path = self._of(execution)
         request = without_log(Call.STATUS, "GET", path, f"of {execution}")
-        return await self._read(request, partial(_that, execution))
+        return await self._read(request, partial(documents.execution, execution))
 
     async def log(self, execution: ExecutionId, offset: int = 0) -> wire.LogPiece:
         """The Execution object with its log from byte `offset` on, or the whole log where the
@@ -160,7 +160,7 @@ class FunctionClient:
             params={"include_log": "true", "log_offset": offset},
             largest=LARGEST_LOG,
         )
-        return await self._read(request, partial(_log_of, execution))
+        return await self._read(request, partial(documents.log, execution))
 
     async def output_size(self, execution: ExecutionId, output_id: str) -> int | None:
         """The length of an output in bytes, None where the service does not tell.
@@ -204,7 +204,7 @@ class FunctionClient:
         try:
             return await self._exchange.document(
                 request,
-                partial(_that, execution),
+                partial(documents.execution, execution),
                 within=self._deadlines.total,
                 policy=self._repeating,
             )
@@ -288,27 +288,6 @@ class FunctionClient:
             return failure
         kind = unknown or answers.conflict(request.call, seen.status)
         return kind(error.tried, error.answer)
-
-
-def _that(execution: ExecutionId, document: object) -> wire.Execution:
-    """The Execution object that was asked for: something on the way may mix up answers.
-
-    Raises MalformedDocument.
-    """
-    seen = wire.Execution.from_json(document)
-    _check(execution, seen)
-    return seen
-
-
-def _log_of(execution: ExecutionId, document: object) -> wire.LogPiece:
-    piece = wire.LogPiece.from_json(document)
-    _check(execution, piece.execution)
-    return piece
-
-
-def _check(asked: ExecutionId, seen: wire.Execution) -> None:
-    if seen.id != asked:
-        raise wire.MalformedDocument(f"it is of {seen.id}")
 
 
 def _anything(document: object) -> None:

@@ -1,6 +1,7 @@
 """The FUSE side: a thin adapter between the kernel's requests and `pifopfs.tree`.
 
     operations  each request is one call into the tree and one reply
+    refusals    the calls that mean nothing here
     errnos      the total table from errors to errnos
     attributes  the tree's attributes as the kernel wants them
     calls       those under way

@@ -2,9 +2,8 @@
 
 What a request means is decided in `pifopfs.tree`, what a failure is answered with in `errnos`.
 Calls that may block are listed in `calls`, so that they can be interrupted and watched. Facts this
-rests on: flush must be implemented (its default answer turns it off for good); getxattr and its
-kin must answer ENOSYS, which the kernel remembers, or every write would cost a second request;
-names arrive with up to 1024 bytes.
+rests on: flush must be implemented (its default answer turns it off for good); names arrive with
+up to 1024 bytes.
 """
 
 from __future__ import annotations
@@ -18,17 +17,18 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import pyfuse3
 import trio
-from pyfuse3 import FileHandleT, FileNameT, FlagT, InodeT, ModeT, RequestContext, XAttrNameT
+from pyfuse3 import FileHandleT, FileNameT, FlagT, InodeT, ModeT, RequestContext
 
 from pifopfs.errors import PifopfsError
 from pifopfs.fuse.attributes import Ownership, changes, entry
 from pifopfs.fuse.callers import Caller
 from pifopfs.fuse.calls import Calls
 from pifopfs.fuse.errnos import answered
+from pifopfs.fuse.refusals import Refusals
 from pifopfs.tree.nodes import Handle, Node
 from pifopfs.tree.tree import Tree
 
@@ -52,7 +52,7 @@ class OpenFile:
     caller: Caller
 
 
-class Operations(pyfuse3.Operations):
+class Operations(Refusals):
     """The requests of one mount."""
 
     supports_dot_lookup = False
@@ -269,34 +269,3 @@ class Operations(pyfuse3.Operations):
             return select.POLLIN | select.POLLOUT
         handle.notify_when_ready(None if poll_handle is None else poll_handle.notify)
         return 0
-
-    # ── What does not exist here ─────────────────────────────────────────────────────────────
-
-    async def link(
-        self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
-    ) -> NoReturn:
-        raise pyfuse3.FUSEError(errno.EPERM)
-
-    async def symlink(
-        self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext
-    ) -> NoReturn:
-        raise pyfuse3.FUSEError(errno.EPERM)
-
-    async def mknod(
-        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
-    ) -> NoReturn:
-        raise pyfuse3.FUSEError(errno.EPERM)
-
-    async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> NoReturn:
-        raise pyfuse3.FUSEError(errno.ENOSYS)
-
-    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> NoReturn:
-        raise pyfuse3.FUSEError(errno.ENOSYS)
-
-    async def setxattr(
-        self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext
-    ) -> NoReturn:
-        raise pyfuse3.FUSEError(errno.ENOSYS)
-
-    async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> NoReturn:
-        raise pyfuse3.FUSEError(errno.ENOSYS)

@@ -6,7 +6,6 @@ Every deadline and interval can be set through the environment as PIFOPFS_NAME, 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,12 +16,11 @@ import platformdirs
 from pifopfs.api import DEFAULT_ENDPOINT, ApiKey, Deadlines, Endpoint, FunctionClient
 from pifopfs.errors import EndpointInvalid, FunctionArgumentInvalid, OptionInvalid
 from pifopfs.fuse_options import FuseOptions, parse_options
-from pifopfs.machine import BUBBLEWRAP, ISOLATIONS, short_key
+from pifopfs.machine import BUBBLEWRAP, ISOLATIONS, LOG_LEVELS, short_key
+from pifopfs.paths import absolute, mountpoint_path
 from pifopfs.tree.settings import Settings
 
 PREFIX = "PIFOPFS_"
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,22 +150,6 @@ def find_isolation(flag: str | None, environ: Mapping[str, str]) -> str | None:
     if kind is not None and kind not in ISOLATIONS:
         raise OptionInvalid(f"{PREFIX}ISOLATION is {kind!r}; it is one of {', '.join(ISOLATIONS)}")
     return kind
-
-
-def absolute(path: Path) -> Path:
-    """The whole path. Raises OptionInvalid where the current folder has none any more."""
-    try:
-        return path.absolute()
-    except FileNotFoundError:
-        raise OptionInvalid(
-            f"{path}: the current folder has been deleted; go to another one, or give a path "
-            "that begins with /"
-        ) from None
-
-
-def mountpoint_path(path: Path) -> Path:
-    """The whole path of a mountpoint, by its letters: a dead mount cannot be asked."""
-    return Path(os.path.normpath(absolute(path)))
 
 
 def find_folder(target: str) -> Path | None:

@@ -91,6 +91,8 @@ class ServiceError(PifopfsError):
         self.answer = answer
         self.code: int | None = None
         """The HTTP status code, where there was an answer."""
+        self.after_unclear = False
+        """An earlier try of the same call may have been acted on."""
         self.retry_after: float | None = None
         """Seconds after which the service wants to be asked again, where it says so."""
 

@@ -21,6 +21,8 @@ from pifopfs.errors import SetupError
 ISOLATIONS = BUBBLEWRAP, NONE = ("bubblewrap", "none")
 """What can keep a function's programs apart from the rest of the machine."""
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
 PR_SET_DUMPABLE = 4
 """Of prctl(2)."""
 

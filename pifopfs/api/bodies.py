@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import httpx
 import trio
 
 from pifopfs.api.transport import translated
-from pifopfs.errors import BadAnswer, RequestRejected
+from pifopfs.api.unpacking import CODINGS, Unpacker
+from pifopfs.errors import BadAnswer, ConnectionBroken, RequestRejected
 
+LARGEST = 2**63 - 1
+"""Bytes of the largest file."""
 PIECE = 256 << 10
 """Bytes sent at once; a link that takes longer than the stall deadline for them counts as stuck."""
 
@@ -73,6 +77,8 @@ class UploadBody(httpx.AsyncByteStream):
         self._pieces = pieces
         self._length = length
         self._sent = sent
+        self.exhausted = False
+        """All of it was asked for."""
         self._file = file
 
     def headers(self) -> dict[str, str]:
@@ -88,6 +94,7 @@ class UploadBody(httpx.AsyncByteStream):
         try:
             return await self._pieces.__anext__()
         except StopAsyncIteration:
+            self.exhausted = True
             self._sent()
             raise
 
@@ -152,18 +159,37 @@ class OutputStream:
     def __init__(self, tried: str, response: httpx.Response) -> None:
         self._tried = tried
         self._response = response
-        encoded = response.headers.get("Content-Encoding", "identity") not in ("", "identity")
+        coding = response.headers.get("Content-Encoding", "").strip().lower()
+        self._packed = coding not in ("", "identity")
+        if self._packed and coding not in CODINGS:
+            raise BadAnswer(tried, "it comes packed in a way that was not asked for")
         length = response.headers.get("Content-Length")
-        self._decode = encoded
         self.length: int | None = None
-        if not encoded and length is not None:
-            if not length.isdecimal():
-                raise BadAnswer(tried, "its Content-Length is no number")
-            self.length = int(length)
+        if not self._packed and length is not None:
+            self.length = output_length(length)
+            if self.length is None:
+                raise BadAnswer(tried, "its Content-Length is no length")
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        response = self._response
-        pieces = response.aiter_bytes() if self._decode else response.aiter_raw()
+        unpacker = Unpacker() if self._packed else None
         with translated(self._tried):  # HTTP itself tells a body that is shorter than its length
-            async for piece in pieces:
-                yield piece
+            async for piece in self._response.aiter_raw():
+                if unpacker is None:
+                    yield piece
+                    continue
+                for unpacked in self._unpacked(unpacker, piece):
+                    yield unpacked
+        if unpacker is not None and not unpacker.whole:
+            raise ConnectionBroken(self._tried, "the packed answer ended in the middle")
+
+    def _unpacked(self, unpacker: Unpacker, piece: bytes) -> Iterator[bytes]:
+        try:
+            yield from unpacker.feed(piece)
+        except zlib.error:
+            raise BadAnswer(self._tried, "the packed answer cannot be unpacked") from None
+
+
+def output_length(text: str) -> int | None:
+    """The length that a Content-Length tells; None for what no file can have."""
+    length = int(text) if text.isdecimal() and len(text) < len(str(LARGEST)) + 1 else None
+    return length if length is not None and length <= LARGEST else None

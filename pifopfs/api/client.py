@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 from pifopfs import errors, wire
 from pifopfs.api import answers, documents
 from pifopfs.api.answers import Call
-from pifopfs.api.bodies import Content, OutputStream, Upload
+from pifopfs.api.bodies import Content, OutputStream, Upload, output_length
 from pifopfs.api.breaker import CircuitBreaker
 from pifopfs.api.credentials import ApiKey
 from pifopfs.api.deadlines import Deadlines
@@ -112,13 +112,15 @@ class FunctionClient:
         request = Request(
             Call.UPLOAD, "POST", self._of(execution, f"/input/{part}"), subject, upload=upload
         )
-        policy = self._repeating if upload.repeatable else None
+        policy = Remembering(self._repeating) if upload.repeatable else None
         try:
             return await self._exchange.document(
                 request, wire.InputInfo.from_json, within=None, policy=policy
             )
-        except errors.Refused as error:
-            raise await self._explained(request, execution, error) from None
+        except errors.ServiceError as error:
+            failure = await self._explained(request, execution, error)
+            failure.after_unclear = policy is not None and policy.unclear
+            raise failure from None
 
     async def start(self, execution: ExecutionId) -> wire.Execution:
         """Start it, once. After an unclear outcome the status decides.
@@ -176,9 +178,8 @@ class FunctionClient:
             if error.code in HEAD_UNSUPPORTED:
                 return None
             raise await self._explained(request, execution, error) from None
-        length = headers.get("Content-Length", "")
         plain = headers.get("Content-Encoding", "identity") == "identity"
-        return int(length) if plain and length.isdecimal() else None
+        return output_length(headers.get("Content-Length", "")) if plain else None
 
     @asynccontextmanager
     async def output(self, execution: ExecutionId, output_id: str) -> AsyncIterator[OutputStream]:
@@ -276,7 +277,7 @@ class FunctionClient:
                 raise
 
     async def _explained(
-        self, request: Request, execution: ExecutionId, error: errors.Refused
+        self, request: Request, execution: ExecutionId, error: errors.ServiceError
     ) -> errors.ServiceError:
         """What a 409 or 404 means, which the execution's status tells; other errors as they are."""
         unknown = answers.UNKNOWN_PART.get(request.call) if error.code == 404 else None

@@ -24,7 +24,7 @@ from pifopfs.api.breaker import CircuitBreaker
 from pifopfs.api.requests import LARGEST_DOCUMENT, Request
 from pifopfs.api.retries import Retries
 from pifopfs.api.transport import translated
-from pifopfs.errors import BadAnswer, NoAnswer, ServiceError
+from pifopfs.errors import BadAnswer, ConnectionBroken, NoAnswer, ServiceError
 
 LONGEST_MESSAGE = 300
 
@@ -131,6 +131,9 @@ class Exchange:
             with translated(request.tried):
                 response = await self._http.send(self._build(request, body), stream=True)
             sent()  # an answer may come before the end
+            if body is not None and response.is_success and not body.exhausted:
+                await response.aclose()
+                raise ConnectionBroken(request.tried, "success was told before all was sent")
             return response
         finally:
             if body is not None:

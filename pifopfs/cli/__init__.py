@@ -1,19 +1,20 @@
 """The command line: arguments to a configuration, errors to a sentence and an exit code.
 
-The only package that prints or exits.
+    group       the command `pifopfs`, which loads the module of the command that is called
+    options     types of options
+    reporting   failures in a sentence, with an exit code
+    background  commands that go on there, and their logs
+
+Each other module is a command. The only package that prints or exits.
 """
 
 from __future__ import annotations
 
-from pifopfs.cli import keys, mounts, servers
 from pifopfs.cli.group import pifopfs
 from pifopfs.cli.reporting import EXIT_CODE_HELP, EXIT_CODES, reported
 from pifopfs.mount import daemon
 
-__all__ = ["COMMANDS", "EXIT_CODES", "EXIT_CODE_HELP", "main"]
-
-COMMANDS = (mounts, servers, keys)
-"""Each adds its commands to `pifopfs`."""
+__all__ = ["EXIT_CODES", "EXIT_CODE_HELP", "main"]
 
 
 def main() -> None:

@@ -13,20 +13,21 @@ import trio
 from pifopfs import config as configuration
 from pifopfs import errors
 from pifopfs.api import FunctionClient
-from pifopfs.cli.group import FILE, FOLDER, MEGABYTES, MINUTES, NUMBER, pifopfs
+from pifopfs.cli.options import FILE, FOLDER, MEGABYTES, MINUTES, NUMBER
 from pifopfs.cli.reporting import EXIT_CODE_HELP
+from pifopfs.paths import absolute
 from pifopfs.server.keys import master_key
 from pifopfs.server.site import state_folders
 
 T = TypeVar("T")
 
 
-@pifopfs.group("keys", epilog=EXIT_CODE_HELP)
-def keys_group() -> None:
+@click.group("keys", epilog=EXIT_CODE_HELP)
+def command() -> None:
     """The keys of a function: who may call it, and how much."""
 
 
-@keys_group.command("master", epilog=EXIT_CODE_HELP)
+@command.command("master", epilog=EXIT_CODE_HELP)
 @click.argument("function", metavar="AUTHOR/ID")
 @click.option("--state-dir", type=FOLDER, help="The server's; needed where several have it.")
 def master_command(function: str, state_dir: Path | None) -> None:
@@ -34,7 +35,7 @@ def master_command(function: str, state_dir: Path | None) -> None:
     author, id_ = _names(function)
     folders = sorted(state_folders().glob("*"))
     if state_dir is not None:
-        folders = [configuration.absolute(state_dir)]
+        folders = [absolute(state_dir)]
     try:
         found = {folder: master_key(folder, author, id_) for folder in folders}
     except OSError as error:
@@ -51,7 +52,7 @@ def master_command(function: str, state_dir: Path | None) -> None:
     click.echo(next(iter(keys.values())))
 
 
-def _connected(command: Callable[..., None]) -> Callable[..., None]:
+def _connected(function: Callable[..., None]) -> Callable[..., None]:
     """The options by which a service is found."""
     for option in (
         click.option("--ca-file", type=FILE, help="Certificates to trust instead of the system's."),
@@ -59,11 +60,11 @@ def _connected(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--allow-plain-http", is_flag=True, help="Allow http:// to loopback."),
         click.option("--endpoint", metavar="URL", help="The service: https://… or unix:/…."),
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
-@keys_group.command("create", epilog=EXIT_CODE_HELP)
+@command.command("create", epilog=EXIT_CODE_HELP)
 @click.argument("function", metavar="AUTHOR/ID")
 @click.argument("name")
 @click.option("--max-memory", type=MEGABYTES, metavar="MB", help="Of each run (no limit).")
@@ -95,7 +96,7 @@ def create_command(
     click.echo(key)
 
 
-@keys_group.command("delete", epilog=EXIT_CODE_HELP)
+@command.command("delete", epilog=EXIT_CODE_HELP)
 @click.argument("function", metavar="AUTHOR/ID")
 @click.argument("name")
 @_connected

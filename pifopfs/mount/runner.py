@@ -23,13 +23,13 @@ from pifopfs.machine import keep_memory_private, raise_descriptor_limit, runtime
 from pifopfs.mount.control import serve_control
 from pifopfs.mount.mountpoint import prepare, real_mountpoint
 from pifopfs.mount.records import claimed, recorded
-from pifopfs.server.embedded import Lease, join_or_start
+from pifopfs.server.embedded.guest import Lease, join_or_start
 from pifopfs.tree.tree import Tree, open_tree
 
 log = logging.getLogger(__name__)
 
 LAST_CLOSES = 1.0
-"""Seconds that the kernel has to tell that a file whose upload was cut off is closed."""
+"""Seconds that the kernel has to tell that the files are closed whose close was answered."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -84,6 +84,7 @@ class Mount:
                     watchdog=config.limits.watchdog,
                     task_status=task_status,
                 )
+                tree.unmounted()
                 await self._settle()
                 nursery.cancel_scope.cancel()
 
@@ -104,8 +105,9 @@ class Mount:
         if grace.cancelled_caught:
             log.warning("uploads that have not ended are cut off")
             self._tree.cut_uploads()
-            with trio.move_on_after(LAST_CLOSES):
-                await self._tree.settle()
+        with trio.move_on_after(LAST_CLOSES):
+            await self._tree.settle()
+            await self._tree.last_closes()
 
     async def _end_on_signal(
         self, scope: trio.CancelScope, task_status: trio.TaskStatus[None]

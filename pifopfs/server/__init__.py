@@ -11,6 +11,7 @@ What is served:
     embedded       one server for each mounted folder, started by `mount`
     serving        a server from start to end
     occupancy      what keeps one up
+    locks          who has a folder
 
 Requests:
 

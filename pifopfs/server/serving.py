@@ -24,6 +24,7 @@ from pifopfs.machine import private_folder, short_key, try_lock
 from pifopfs.server.catalog import Catalog
 from pifopfs.server.executions import Executions, Settings
 from pifopfs.server.isolation import open_engine
+from pifopfs.server.locks import LOCK
 from pifopfs.server.memory.choosing import choose
 from pifopfs.server.occupancy import Occupancy
 from pifopfs.server.removal import remove
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 DISCARD_INTERVAL = 60.0
 PAY_INTERVAL = 2.0
 """Seconds between attempts to write what a full disk has not taken."""
-LOCK = "lock"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -113,21 +113,6 @@ async def told_by_signals() -> AsyncIterator[Signals]:
             nursery.start_soon(hear)
             yield told
             nursery.cancel_scope.cancel()
-
-
-def holder(folder: Path) -> int | None:
-    """The process whose server uses the store in `folder`, 0 where it has not told; None where
-    there is none. Raises OSError.
-    """
-    path = folder / LOCK
-    if not path.exists():
-        return None
-    handle = try_lock(path)
-    if handle is not None:
-        os.close(handle)
-        return None
-    text = path.read_text().strip()
-    return int(text) if text.isdecimal() else 0
 
 
 def _owner(folder: Path) -> str:

@@ -21,6 +21,7 @@ from pifopfs.errors import (
     NoAnswer,
     NotSent,
     PifopfsError,
+    ServiceBusy,
     Terminated,
     TreeError,
     Unclear,
@@ -31,6 +32,9 @@ from pifopfs.tree.shared import Shared
 from pifopfs.wire import FileSpec, Status
 
 log = logging.getLogger(__name__)
+
+TRANSIENT = (NotSent, Unclear, ServiceBusy)
+"""Failures that may pass by themselves, and say nothing of the execution."""
 
 RANK = {Status.PENDING: 0, Status.RUNNING: 1, Status.ENDED: 2}
 """A status never goes back: an answer that says so was overtaken on its way."""
@@ -62,6 +66,8 @@ class Execution:
         """It was terminated or forgotten here. Never becomes False again."""
         self.starting = False
         """A commit is past its checks: no input may be opened for writing."""
+        self.input_changes = 0
+        """How often an input was made, written, renamed or removed here."""
         self.commit_lock = trio.Lock()
         self.changed = trio.Event()
         """Set, and replaced, whenever status, gone or dead has changed."""
@@ -136,7 +142,7 @@ class Execution:
             return
         try:
             await self._fetch()
-        except (NotSent, Unclear):
+        except TRANSIENT:
             if not self.ended:
                 raise
 

@@ -18,12 +18,13 @@ from pifopfs.errors import (
     PifopfsError,
 )
 from pifopfs.tree.execution import Execution
-from pifopfs.tree.inputs import Input, Writer
+from pifopfs.tree.inputs import Input
 from pifopfs.tree.inputstates import InputEvent, InputState, after
 from pifopfs.tree.layout import is_temporary
 from pifopfs.tree.remote import Remote
 from pifopfs.tree.staged import StagedFile
 from pifopfs.tree.storage import translated
+from pifopfs.tree.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +105,14 @@ class InputFolder:
             writer = file.open(writing=writing, create=True)
             try:
                 file.record()
+                if writer is None:
+                    file.closed()
             except PifopfsError:
                 file.staged.close()
                 file.staged.remove()
                 raise
         self._inputs[name] = file
-        if writer is None:
-            file.closed()
+        self._execution.input_changes += 1
         return file, writer
 
     def unlink(self, name: str) -> None:
@@ -118,6 +120,7 @@ class InputFolder:
         file = self.get(name)
         self._execution.shared.names.drop_input(self._execution.serial, name)
         del self._inputs[name]
+        self._execution.input_changes += 1
         file.staged.remove()
 
     def rename(self, old: str, new: str, *, replace: bool) -> None:
@@ -135,6 +138,7 @@ class InputFolder:
         self._execution.shared.names.rename_input(self._execution.serial, old, new, state)
         if target is not None:
             target.staged.remove()
+        self._execution.input_changes += 1
         del self._inputs[old]
         self._inputs[new] = file
         file.remote, file.state, file.failure = self._remote(new), state, None

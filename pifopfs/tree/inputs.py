@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -24,20 +25,7 @@ from pifopfs.tree.inputstates import LACKING, InputEvent, InputState, after
 from pifopfs.tree.names import InputRow
 from pifopfs.tree.remote import Remote
 from pifopfs.tree.staged import StagedFile, synced
-
-
-@dataclass(eq=False, slots=True)
-class Writer:
-    """What one writable handle has done so far."""
-
-    wrote: bool = False
-    """… since its last flush that uploaded."""
-    uploaded: bool = False
-    """One of its flushes has uploaded."""
-    poisoned: bool = False
-    """A write failed: its bytes have a hole, and its tool knows."""
-    releasing: bool = False
-    """The mount is ending, and waits for the release of this handle."""
+from pifopfs.tree.writer import Writer
 
 
 @dataclass(eq=False, slots=True)
@@ -91,19 +79,31 @@ class Input:
         """Go to the next state, and record it before anything rests on it."""
         state = after(self.state, event)
         if state is not self.state:
+            self._record(state)
             self.state = state
-            self.record()
 
     def record(self) -> None:
         """Write it to the mount's record."""
+        self._record(self.state)
+
+    def _record(self, state: InputState) -> None:
         if not self.staged.removed and not self.execution.dead:
-            row = InputRow(self.name, self.number, self.state, self.mode, self.uid, self.gid)
+            row = InputRow(self.name, self.number, state, self.mode, self.uid, self.gid)
             self.execution.shared.names.put_input(self.execution.serial, row)
 
     def _modify(self, event: InputEvent = InputEvent.MODIFIED) -> None:
         self._generation += 1
+        self.execution.input_changes += 1
         self.failure = None
         self.happen(event)
+
+    def _cut(self) -> None:
+        """A writer is gone in the middle. What the record has of it is as good where it fails."""
+        self._generation += 1
+        torn = after(self.state, InputEvent.CUT)
+        if torn is not self.state:
+            self.state = torn
+            self.record()
 
     def set_mode(self, mode: int) -> None:
         """Remember permission bits."""
@@ -125,15 +125,26 @@ class Input:
             return None
         writer = Writer()
         self.writers.add(writer)
-        if truncate and (self.staged.stat().st_size or self.state is not InputState.SENT):
+        if truncate:
+            try:
+                self._empty()
+            except PifopfsError as error:
+                self.execution.note_failure(self.upload_name, error)
+                self.writers.discard(writer)
+                self.staged.close()
+                raise
+        return writer
+
+    def _empty(self) -> None:
+        if self.staged.stat().st_size or self.state is not InputState.SENT:
             self._modify(InputEvent.BEGUN)
             self.staged.truncate(0)
-        return writer
 
     def write(self, writer: Writer, offset: int, data: bytes) -> int:
         """Stage bytes. A failure poisons the writer. Raises LocalStorageFull and -Failed."""
         try:
             self._modify()
+            self.execution.shared.closes.over(writer)
             writer.wrote = True
             self.staged.write(offset, data)
         except PifopfsError as error:
@@ -164,19 +175,18 @@ class Input:
         if writer.poisoned or self.staged.removed:
             return
         if killed:
-            self.happen(InputEvent.CUT)
+            self._cut()
         elif self.declared and self._is_the_close(writer):
             await self._upload_at_close(writer)
+            if self.state is InputState.TORN:  # another writer was killed meanwhile
+                raise InputTorn(f"input/{self.name}")
             writer.uploaded, writer.wrote = True, False
 
     async def _upload_at_close(self, writer: Writer) -> None:
-        background = self.execution.shared.background
         try:
             await self.upload()
-        finally:
-            if background.cut and not writer.releasing:
-                writer.releasing = True  # the bytes are whole once the kernel says so
-                background.begin()
+        finally:  # the bytes are whole once the kernel says so
+            self.execution.shared.closes.expect(writer, partial(self.release, writer))
 
     def _is_the_close(self, writer: Writer) -> bool:
         """Whether a flush is the one that uploads. Raises what the tool must hear."""
@@ -195,10 +205,9 @@ class Input:
         try:
             if writer is not None:
                 self.writers.discard(writer)
-                if writer.releasing:
-                    self.execution.shared.background.finish()
+                self.execution.shared.closes.over(writer)
                 if writer.poisoned:
-                    self.happen(InputEvent.CUT)
+                    self._cut()
                 self.closed()
         finally:
             self.staged.close()
@@ -262,7 +271,8 @@ class Input:
                     await self._send(remote, file)
         except PifopfsError as error:
             if isinstance(error, ServiceError):
-                remote.learn(known=was_known or isinstance(error, Unclear))
+                unclear = isinstance(error, Unclear) or error.after_unclear
+                remote.learn(known=was_known or unclear)
             if generation == self._generation and remote is self.remote:
                 self.failure = error
             execution.check_alive()

@@ -68,6 +68,7 @@ TRANSITIONS: dict[tuple[InputState, InputEvent], InputState] = {
     (S.WRITING, E.UPLOADED): S.SENT,
     (S.CLOSED, E.UPLOADED): S.SENT,
     (S.UNSENT, E.UPLOADED): S.SENT,
+    (S.FLUSHED, E.UPLOADED): S.SENT,
     (S.SENT, E.UPLOADED): S.SENT,
     (S.WRITING, E.FLUSHED): S.FLUSHED,
     (S.CLOSED, E.FLUSHED): S.SENT,

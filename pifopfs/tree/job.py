@@ -28,8 +28,10 @@ class Job:
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
-        self._start_unclear = False
-        """A start was sent whose answer never came: if it runs now, that was this start."""
+        self._unclear: int | None = None
+        """A start was sent whose answer never came, when the inputs had changed so many times: if
+        it runs now, that was this start.
+        """
         self._slots = count(layout.FIRST_FREE_SLOT)
         self._renewed: dict[int, int] = {}
         self._staging = execution.shared.settings.state_dir / "staging" / str(execution.serial)
@@ -95,11 +97,8 @@ class Job:
         execution = self.execution
         with execution.attempt("start"):
             async with execution.commit_lock:
-                if self._start_unclear:
-                    await execution.ask()
-                    self._start_unclear = False
-                    if execution.status is not Status.PENDING:
-                        return
+                if await self._started_before():
+                    return
                 await self._check_status()
                 await self.inputs.upload_lacking()
                 execution.check_alive()
@@ -107,14 +106,32 @@ class Job:
                 self.inputs.check_sent()
                 await self._start()
 
+    async def _started_before(self) -> bool:
+        """Whether an earlier start whose answer never came was one, on the inputs as they are.
+
+        Raises AlreadyRunning where they have changed since.
+        """
+        execution, changes = self.execution, self._unclear
+        if changes is None:
+            return False
+        await execution.ask()
+        self._unclear = None
+        if execution.status is Status.PENDING:
+            return False
+        if execution.input_changes != changes:
+            raise AlreadyRunning(
+                f"start of {execution.id}", "an earlier start came through, on the inputs of then"
+            )
+        return True
+
     async def _start(self) -> None:
         execution = self.execution
-        execution.starting = self._start_unclear = True
+        execution.starting, self._unclear = True, execution.input_changes
         try:
             execution.observe(await execution.shared.client.start(execution.id))
-            self._start_unclear = False
+            self._unclear = None
         except (NotSent, Refused):
-            self._start_unclear = False
+            self._unclear = None
             raise
         finally:
             execution.starting = False

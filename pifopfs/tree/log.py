@@ -172,14 +172,24 @@ class LiveLog:
             return False
         self._use()
         try:
-            self._take(piece)
+            overtaken = self._overtaken(piece)
+            if not overtaken:
+                self._take(piece)
         finally:
             self._unuse()
         self._execution.observe(piece.execution)
+        if overtaken:
+            return False
         if piece.in_pieces and len(piece.content) >= PIECE_HINT:
             return True
         self.complete = piece.execution.status is Status.ENDED
         return False
+
+    def _overtaken(self, piece: LogPiece) -> bool:
+        """Whether it is an earlier state of the log, which another answer has overtaken."""
+        content = piece.content
+        shorter = piece.offset == 0 and len(content) < self.size
+        return shorter and content == self.read(0, len(content))
 
     def _take(self, piece: LogPiece) -> None:
         """Add what is new. A log that does not continue the one here replaces it."""

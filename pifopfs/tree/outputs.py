@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 
 import trio
 
-from pifopfs.errors import NoSuchName, OutputChanged, Refused, ServiceError
+from pifopfs.errors import (
+    ExecutionUnknown,
+    NoSuchName,
+    OutputChanged,
+    OutputUnknown,
+    ServiceError,
+)
 from pifopfs.tree.background import SingleFlight
 from pifopfs.tree.cache import Key, cache_key
 from pifopfs.tree.downloads import Download
@@ -109,7 +115,7 @@ class Output:
             self._announced = await client.output_size(self.execution.id, self.name)
         except ServiceError as error:
             log.info("size of output %s of %s: %s", self.name, self.execution.id, error)
-            if not isinstance(error, Refused):
+            if not isinstance(error, OutputUnknown | ExecutionUnknown):
                 self._ask_later()
 
     def _ask_later(self) -> None:
@@ -122,8 +128,9 @@ class Output:
         if cached is not None:
             return CompleteReader(self.name, cached[0])
         if self._download is not None and isinstance(self._download.error, OutputChanged):
-            self._announced, self._ask_again, self._download = None, -math.inf, None
-        await self.learn_size()
+            self._announced, self._download = None, None  # the download itself tells it now
+        else:
+            await self.learn_size()
         download = self._join()
         reader = DownloadReader(download)
         try:

@@ -12,6 +12,7 @@ from pifopfs.api import FunctionClient
 from pifopfs.errors import ServiceError
 from pifopfs.tree.background import Background, SingleFlight
 from pifopfs.tree.cache import OutputCache
+from pifopfs.tree.closes import LastCloses
 from pifopfs.tree.layout import is_temporary
 from pifopfs.tree.names import Names
 from pifopfs.tree.settings import Settings
@@ -62,5 +63,6 @@ class Shared:
     names: Names
     cache: OutputCache
     background: Background
+    closes: LastCloses
     settings: Settings
     function: FunctionInfo

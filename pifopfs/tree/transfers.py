@@ -6,7 +6,7 @@ import os
 from stat import S_IFREG
 
 from pifopfs.errors import AccessNotAllowed
-from pifopfs.tree.inputs import Input, Writer
+from pifopfs.tree.inputs import Input
 from pifopfs.tree.job import Job
 from pifopfs.tree.layout import COPIED
 from pifopfs.tree.nodes import (
@@ -20,6 +20,7 @@ from pifopfs.tree.nodes import (
     writes,
 )
 from pifopfs.tree.outputs import CompleteReader, DownloadReader, Output
+from pifopfs.tree.writer import Writer
 
 
 class InputHandle(Handle):

@@ -16,6 +16,7 @@ from pifopfs.errors import NoSuchName, StateLocked
 from pifopfs.machine import try_lock
 from pifopfs.tree.background import Background
 from pifopfs.tree.cache import OutputCache
+from pifopfs.tree.closes import LastCloses
 from pifopfs.tree.directories import ExecutionsDirectory, Root
 from pifopfs.tree.executions import Executions
 from pifopfs.tree.files import FunctionFile
@@ -78,8 +79,16 @@ class Tree:
         await self._shared.background.idle()
 
     def cut_uploads(self) -> None:
-        """Let uploads under way fail. `settle` then waits for their files to be closed."""
+        """Let uploads under way fail."""
         self._shared.background.cut_short()
+
+    async def last_closes(self) -> None:
+        """Return when the kernel has told of every close that it was answered."""
+        await self._shared.closes.none()
+
+    def unmounted(self) -> None:
+        """The kernel has let go of all files."""
+        self._shared.closes.all_over()
 
 
 @asynccontextmanager
@@ -101,7 +110,8 @@ async def open_tree(
             async with trio.open_nursery() as nursery:
                 background = Background(nursery)
                 info = FunctionInfo(function, client, background, settings.function_age)
-                yield _build(Shared(client, names, cache, background, settings, info))
+                closes = LastCloses()
+                yield _build(Shared(client, names, cache, background, closes, settings, info))
                 nursery.cancel_scope.cancel()
         finally:
             names.close()

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import trio
 
 from pifopfs.errors import PifopfsError
+from pifopfs.tree.execution import TRANSIENT
 from pifopfs.tree.job import Job
 from pifopfs.tree.jobfile import JobFile
 from pifopfs.tree.nodes import Attributes, Handle, refuse_writing
-from pifopfs.tree.waiting import TRANSIENT
 
 
 class WaitHandle(Handle):

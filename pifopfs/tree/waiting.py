@@ -8,18 +8,12 @@ from __future__ import annotations
 import trio
 
 from pifopfs.errors import (
-    NotSent,
     NotWaitable,
     PifopfsError,
-    ServiceBusy,
     ServiceError,
-    Unclear,
     WaitEnded,
 )
-from pifopfs.tree.execution import Execution
-
-TRANSIENT = (NotSent, Unclear, ServiceBusy)
-"""Failures that may pass by themselves."""
+from pifopfs.tree.execution import TRANSIENT, Execution
 
 
 class _Watch:

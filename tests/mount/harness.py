@@ -154,6 +154,10 @@ class Mount:
         (record,) = (self.root / "run" / "pifopfs" / "mounts").glob("*.json")
         return int(json.loads(record.read_text())["pid"])
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the daemon a signal."""
+        os.kill(self.pid, number)
+
     def kill(self) -> None:
         """kill -9 the daemon; the mount stays, dead."""
         pid = self.pid

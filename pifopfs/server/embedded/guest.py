@@ -14,10 +14,9 @@ from pathlib import Path
 import trio
 
 from pifopfs.errors import ServerNotStarted
-from pifopfs.server.embedded.host import END, GREETING, LONGEST_GREETING
-from pifopfs.server.embedded.place import Place
+from pifopfs.server.embedded.place import END, GREETING, LONGEST_GREETING, Place
 from pifopfs.server.function_file import load_function
-from pifopfs.server.serving import holder
+from pifopfs.server.locks import holder
 
 log = logging.getLogger(__name__)
 

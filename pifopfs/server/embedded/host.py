@@ -11,7 +11,7 @@ import trio
 
 from pifopfs.machine import raise_descriptor_limit
 from pifopfs.server.catalog import OneFolder
-from pifopfs.server.embedded.place import Place, point
+from pifopfs.server.embedded.place import END, GREETING, Place, point
 from pifopfs.server.executions import Settings
 from pifopfs.server.gate import OwnUser
 from pifopfs.server.http import listen, unix_door
@@ -24,11 +24,6 @@ log = logging.getLogger(__name__)
 SETTINGS = Settings(discard_pending=None, discard_ended=None)
 """What a mount shows must not expire."""
 
-GREETING = b"pifopfs %b\n"
-"""With what keeps programs apart."""
-LONGEST_GREETING = 100
-END = b"end\n"
-"""What a client sends to end the server and all that runs on it."""
 FIRST_CLIENT = 20.0
 """Seconds that a new server waits at the least for a client: it was started for one, which may be
 slow to come.

@@ -10,6 +10,12 @@ import platformdirs
 
 from pifopfs.machine import LONGEST_SOCKET_PATH, check_socket_path, runtime_folder, short_key
 
+GREETING = b"pifopfs %b\n"
+"""With what keeps programs apart."""
+LONGEST_GREETING = 100
+END = b"end\n"
+"""What a client sends to end the server and all that runs on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

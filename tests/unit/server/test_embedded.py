@@ -14,7 +14,10 @@ import trio
 from pifopfs import errors
 from pifopfs.machine import BUBBLEWRAP, try_lock
 from pifopfs.server import sockets
-from pifopfs.server.embedded import Lease, Place, end_embedded, guest, host, serve_folder
+from pifopfs.server.embedded import guest
+from pifopfs.server.embedded.guest import Lease, end_embedded
+from pifopfs.server.embedded.host import serve_folder
+from pifopfs.server.embedded.place import END, GREETING, Place
 from tests.functions import write_function
 
 
@@ -34,7 +37,7 @@ async def greeted(place: Place) -> trio.SocketStream | None:
     except OSError:
         return None
     with contextlib.suppress(trio.BrokenResourceError):
-        if await stream.receive_some(100) == host.GREETING % b"bubblewrap":
+        if await stream.receive_some(100) == GREETING % b"bubblewrap":
             return stream
     await stream.aclose()
     return None
@@ -101,7 +104,7 @@ async def test_a_lease_that_is_told_to_end_is_closed_when_the_server_ends(
     first, second = await greeted(place), await greeted(place)
     assert first is not None
     assert second is not None
-    await second.send_all(host.END)
+    await second.send_all(END)
     with trio.fail_after(10):
         assert await first.receive_some(1) == b""
         await over.wait()
@@ -157,7 +160,7 @@ async def test_regression_a_server_whose_runtime_folder_went_is_found_again(
     assert place.http.exists()
     assert place.http.parent.stat().st_mode & 0o077 == 0
     await lease.aclose()
-    await first.send_all(host.END)
+    await first.send_all(END)
     with trio.fail_after(10):
         await over.wait()
     await first.aclose()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pifopfs.errors import InputTorn, InputWithdrawn, LocalStorageFailed
+from pifopfs.tree.closes import LastCloses
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.inputfolder import InputFolder
 from pifopfs.tree.inputs import Input
@@ -40,6 +41,7 @@ class Site:
             settings=SimpleNamespace(freshness=1.0),
             function=SimpleNamespace(declares_input=lambda name: not name.startswith(".")),
             background=SimpleNamespace(start_to_finish=lambda _: None),
+            closes=LastCloses(),
         )
         execution = Execution(self.names.executions()[0], shared)
         return InputFolder(execution, self.staging, count(100).__next__)

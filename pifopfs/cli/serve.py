@@ -1,10 +1,9 @@
-"""serve, and the server of a mounted folder."""
+"""serve."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,8 @@ import click
 import trio
 
 from pifopfs import config as configuration
-from pifopfs.cli.group import (
+from pifopfs.cli.background import log_to
+from pifopfs.cli.options import (
     FILE,
     FOLDER,
     ISOLATION,
@@ -22,18 +22,15 @@ from pifopfs.cli.group import (
     MEGABYTES,
     MINUTES,
     NUMBER,
-    in_background,
-    log_to,
-    pifopfs,
 )
 from pifopfs.cli.reporting import EXIT_CODE_HELP
 from pifopfs.machine import BUBBLEWRAP
-from pifopfs.server.embedded import Place, serve_folder
+from pifopfs.paths import absolute
 from pifopfs.server.limits import DEFAULT, Limits
 from pifopfs.server.site import Site, serve_root
 
 
-@pifopfs.command("serve", epilog=EXIT_CODE_HELP)
+@click.command("serve", epilog=EXIT_CODE_HELP)
 @click.argument("root", type=FOLDER)
 @click.option("--host", "hosts", multiple=True, help="An IP address (127.0.0.1 and ::1).")
 @click.option("--port", type=click.IntRange(0, 65535), help="A port (3445); 0 is any free one.")
@@ -54,7 +51,7 @@ from pifopfs.server.site import Site, serve_root
 @click.option("--max-log", type=MEGABYTES, metavar="MB", help="Kept of each log (64).")
 @click.option("--max-input", type=MEGABYTES, metavar="MB", help="Of one input (65536).")
 @click.option("--log-level", type=LOG_LEVEL, default="info", show_default=True)
-def serve_command(  # one parameter for each flag
+def command(  # one parameter for each flag
     root: Path,
     *,
     hosts: tuple[str, ...],
@@ -74,7 +71,7 @@ def serve_command(  # one parameter for each flag
     """
     cert, key, socket, state = map(_absolute, (tls_cert, tls_key, socket, state_dir))
     site = Site.of(
-        configuration.absolute(root),
+        absolute(root),
         hosts=hosts,
         port=port,
         tls_cert=cert,
@@ -95,7 +92,7 @@ def serve_command(  # one parameter for each flag
 
 
 def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else configuration.absolute(path)
+    return None if path is None else absolute(path)
 
 
 def _limits(given: dict[str, float | None]) -> Limits:
@@ -104,20 +101,3 @@ def _limits(given: dict[str, float | None]) -> Limits:
     told = Limits.of(named)
     names = (name.removeprefix("max_") for name in named)
     return replace(DEFAULT, **{name: getattr(told, name) for name in names})
-
-
-@pifopfs.command("serve-folder", hidden=True)
-@click.argument("folder", type=FOLDER)
-@click.option("--linger", type=click.FloatRange(min=0), default=60.0, show_default=True)
-@click.option("--isolation", type=ISOLATION, default=BUBBLEWRAP, show_default=True)
-def serve_folder_command(folder: Path, linger: float, isolation: str) -> None:
-    """Serve one folder in the background, for its mounts, until nobody has needed that for a while.
-
-    `mount` does this by itself.
-    """
-    folder = configuration.absolute(folder).resolve()  # before the daemon changes to /
-
-    def run(ready: Callable[[], None]) -> None:
-        trio.run(partial(serve_folder, folder, linger=linger, isolation=isolation, ready=ready))
-
-    in_background(run, Place.of(folder).log_file, "info")

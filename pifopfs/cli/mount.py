@@ -1,0 +1,63 @@
+"""mount."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import click
+import trio
+
+from pifopfs import config as configuration
+from pifopfs.cli.background import in_background, log_to
+from pifopfs.cli.options import FILE, FOLDER, ISOLATION, ISOLATION_HELP, LOG_LEVEL
+from pifopfs.cli.reporting import EXIT_CODE_HELP
+from pifopfs.config import Config
+from pifopfs.mount.runner import Mount
+
+
+@click.command("mount", epilog=EXIT_CODE_HELP)
+@click.argument("function")
+@click.argument("mountpoint", type=click.Path(path_type=Path))
+@click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground; Ctrl-C unmounts.")
+@click.option("--endpoint", metavar="URL", help="The service: https://… or unix:/path/to/socket.")
+@click.option("--allow-plain-http", is_flag=True, help="Allow http:// to a loopback address.")
+@click.option("--api-key-file", type=FILE, help="A file that holds the API key.")
+@click.option("--ca-file", type=FILE, help="Certificates to trust instead of the system's.")
+@click.option("--state-dir", type=FOLDER, help="Where names and staged inputs are kept.")
+@click.option("--cache-dir", type=FOLDER, help="Where downloaded outputs are kept.")
+@click.option(
+    "--wait-outage",
+    metavar="SECONDS",
+    help="How long a read of `wait` rides out a service that does not answer (300).",
+)
+@click.option("--isolation", type=ISOLATION, help=f"For a folder. {ISOLATION_HELP}")
+@click.option("--log-level", type=LOG_LEVEL, help="How much to log (info).")
+@click.option(
+    "-o",
+    "options",
+    multiple=True,
+    metavar="OPT[,OPT…]",
+    help="FUSE options: ro, allow_other, uid=, gid=, umask=, noexec, noatime.",
+)
+def command(function: str, mountpoint: Path, **flags: object) -> None:
+    """Mount FUNCTION on the empty folder MOUNTPOINT.
+
+    FUNCTION is AUTHOR/ID (a function of the PIFOP service, or of --endpoint), a folder that holds
+    a function.json (/…, ./… or ../…; an embedded server runs it on this machine), or example:NAME.
+
+    The API key comes from --api-key-file, PIFOPFS_API_KEY_FILE or PIFOPFS_API_KEY.
+    """
+    config = configuration.load(function, mountpoint, os.environ, **flags)  # type: ignore[arg-type]
+    if config.foreground:
+        log_to(logging.StreamHandler(), config.log_level)
+        _run(config, lambda: None)
+    else:
+        in_background(partial(_run, config), config.log_file, config.log_level)
+
+
+def _run(config: Config, ready: Callable[[], None]) -> None:
+    trio.run(Mount(config, ready).run)

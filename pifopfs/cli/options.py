@@ -1,0 +1,33 @@
+"""The types of options that several commands have."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pifopfs.machine import ISOLATIONS, LOG_LEVELS
+from pifopfs.server.limits import MOST
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+LOG_LEVEL = click.Choice(LOG_LEVELS)
+FILE = click.Path(dir_okay=False, path_type=Path)
+ISOLATION = click.Choice(ISOLATIONS)
+
+
+class Amount(click.FloatRange):
+    """A number within a range, which not-a-number is not: every comparison lets it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        amount = super().convert(value, param, ctx)
+        if math.isnan(amount):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return amount
+
+
+MEGABYTES = MINUTES = Amount(min=0, min_open=True, max=MOST, max_open=True)
+NUMBER = click.IntRange(min=1, max=int(MOST), max_open=True)
+
+ISOLATION_HELP = "What keeps programs apart (bubblewrap). none: for functions that you trust."

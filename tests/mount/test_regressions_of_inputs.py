@@ -1,0 +1,136 @@
+"""Wrong inputs that were run on, and right ones that were refused, each by name."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from pifopfs.machine import start_time
+from tests.fakeservice import FakeService, Handler, delayed, refuse, until
+from tests.mount.harness import Mount
+
+
+def test_a_stored_upload_whose_retry_was_refused_was_forgotten(
+    job: Mount, service: FakeService
+) -> None:
+    """The input was removed, and start ran on it: it looked at the last answer only."""
+
+    def stored_then_cut(handler: Handler) -> None:
+        service.fault("upload", refuse(503))
+        service.only().inputs["coords"] = handler._body()
+        handler.close_connection = True
+
+    service.fault("upload", stored_then_cut, times=1)
+    result = job.sh("cp /etc/hostname executions/j/input/coords", check=False)
+    assert "Device or resource busy" in result.stderr
+    service.heal()
+    result = job.sh("rm executions/j/input/coords; echo 1 > executions/j/start", check=False)
+    assert "Invalid argument" in result.stderr
+    assert service.count("start") == 0
+
+
+@pytest.mark.parametrize(
+    "change", ["echo new > .new; mv .new coords", "rm coords", "{ echo a; echo b; } > coords"]
+)
+def test_start_after_an_unclear_start_told_success_on_other_inputs(
+    job: Mount, service: FakeService, change: str
+) -> None:
+    release = threading.Event()
+
+    def started_and_silent(handler: Handler) -> None:
+        service.only().status = "running"
+        release.wait(60)
+        handler.close_connection = True
+
+    job.sh("echo old > executions/j/input/coords")
+    service.fault("start", started_and_silent, times=1)
+    starting = job.spawn("sh", "-c", "echo 1 > executions/j/start")
+    until(lambda: service.only().status == "running")
+    starting.send_signal(signal.SIGINT)
+    starting.wait(20)
+    job.sh(f"cd executions/j/input; {change}")
+    result = job.sh("echo 1 > executions/j/start", check=False)
+    assert "Operation already in progress" in result.stderr
+    assert "an earlier start came through" in job.out("cat executions/j/error")
+    release.set()
+
+
+def test_a_truncating_open_that_failed_left_a_writer(job: Mount, service: FakeService) -> None:
+    """start was refused for ever."""
+    job.sh("echo old > executions/j/input/coords")
+    (record,) = (job.root / "state").rglob("names.sqlite")
+    with sqlite3.connect(record, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = job.sh("echo new > executions/j/input/coords", check=False)
+        assert "Input/output error" in result.stderr
+        other.execute("ROLLBACK")
+    other.close()
+    assert "upload of input coords" in job.out("cat executions/j/error")
+    job.sh("echo new > executions/j/input/coords; echo 1 > executions/j/start")
+    assert service.only().inputs == {"coords": b"new\n"}
+
+
+WRITES = "import os, sys; f = os.open('executions/j/input/coords', os.O_WRONLY | os.O_CREAT); "
+
+
+def test_a_writer_killed_while_another_ones_close_uploaded_was_a_bug(
+    job: Mount, service: FakeService
+) -> None:
+    release = threading.Event()
+    service.fault("upload", delayed(release), times=1)
+    other = job.spawn("python3", "-c", WRITES + "os.write(f, b'b'); print(flush=True); input()",
+                      stdin=-1)  # fmt: skip
+    assert other.stdout is not None
+    other.stdout.readline()
+    closing = job.spawn("python3", "-c", WRITES + "os.pwrite(f, b'a', 1); os.close(f)")
+    until(lambda: service.count("upload"))
+    other.kill()
+    other.wait(20)
+    until(lambda: "torn" in states(job.root))
+    release.set()
+    assert closing.wait(20) == 1
+    assert "Invalid argument" in closing.communicate(timeout=20)[1]
+    assert "Invalid" in job.sh("echo 1 > executions/j/start", check=False).stderr
+
+
+def states(root: Path) -> list[str]:
+    """Of all recorded inputs."""
+    (record,) = (root / "state").rglob("names.sqlite")
+    with sqlite3.connect(record) as names:
+        found = [row[0] for row in names.execute("SELECT state FROM inputs")]
+    names.close()
+    return found
+
+
+def test_uploads_that_a_signal_waited_for_were_torn_after_the_next_mount(
+    mount: Mount, service: FakeService
+) -> None:
+    release = threading.Event()
+    service.fault("upload", delayed(release))
+    mount.sh("mkdir executions/1 executions/2 executions/3 executions/4 executions/5")
+    copies = [
+        mount.spawn("cp", "/etc/hostname", f"executions/{n}/input/coords") for n in range(1, 6)
+    ]
+    until(lambda: service.count("upload") == 5)
+    pid = mount.pid
+    mount.signal(signal.SIGTERM)
+    release.set()
+    assert [copy.wait(30) for copy in copies] == [0] * 5
+    until(lambda: start_time(pid) is None)
+    assert states(mount.root) == ["sent"] * 5
+    mount.mount()
+    mount.sh("for n in 1 2 3 4 5; do echo 1 > executions/$n/start || exit; done")
+
+
+def test_a_copy_and_an_unmount_at_once_leave_a_whole_input(
+    job: Mount, service: FakeService
+) -> None:
+    job.sh("cp /etc/hostname executions/j/input/coords; fusermount3 -u $M || fusermount3 -uz $M")
+    until(lambda: states(job.root) == ["sent"])
+    until(lambda: not job.mounted())
+    job.mount()
+    job.sh("echo 1 > executions/j/start")

@@ -1,0 +1,150 @@
+"""Untrue outputs, sizes, values and logs, each by name."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from tests.fakeservice import FakeService, Fault, Handler, refuse, until
+from tests.mount.harness import Mount
+
+TEXT = b"".join(b"line %d\n" % number for number in range(50_000))
+PACKED = gzip.compress(TEXT)
+
+
+def ended(job: Mount, service: FakeService, **outputs: bytes) -> None:
+    job.sh("echo 1 > executions/j/start")
+    service.only().end(**outputs)
+    until(lambda: job.out("cat executions/j/status") == "ended\n")
+
+
+def packed(body: bytes, coding: str, *, close: bool = False) -> Fault:
+    """A body with a Content-Encoding, whose end is told by its length or by the connection's."""
+
+    def fault(handler: Handler) -> None:
+        handler._body()
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", coding)
+        if close:
+            handler.send_header("Connection", "close")
+            handler.close_connection = True
+        else:
+            handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return fault
+
+
+BROKEN = {
+    "cut, with a length": packed(PACKED[: len(PACKED) // 2], "gzip"),
+    "cut, without one": packed(PACKED[: len(PACKED) // 2], "gzip", close=True),
+    "no gzip": packed(b"surprise", "gzip"),
+    "br": packed(b"\x0b\x02\x80hello\x03", "br"),
+    "zstd": packed(b"\x28\xb5\x2f\xfdjunk", "zstd"),
+}
+
+
+@pytest.mark.parametrize("body", BROKEN)
+def test_a_packed_output_was_taken_for_whole_or_for_plain(
+    job: Mount, service: FakeService, body: str
+) -> None:
+    service.supports_head = False
+    ended(job, service, result=TEXT)
+    service.fault("output", BROKEN[body])
+    result = job.sh("cat executions/j/output/result", check=False)
+    assert "Input/output error" in result.stderr
+    assert TEXT.startswith(result.stdout.encode())
+    assert "packed" in job.out("cat executions/j/error")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip"])
+def test_only_the_first_member_of_a_packed_output_was_read(
+    job: Mount, service: FakeService, coding: str
+) -> None:
+    service.supports_head = False
+    ended(job, service, result=TEXT)
+    members = gzip.compress(TEXT[:1000]) + gzip.compress(TEXT[1000:]) + b"\0" * 512
+    service.fault("output", packed(members, coding))
+    assert job.out("cat executions/j/output/result").encode() == TEXT
+
+
+def test_a_success_before_all_was_sent_counted_as_an_upload(
+    job: Mount, service: FakeService
+) -> None:
+    def early(handler: Handler) -> None:
+        handler.rfile.read(1000)
+        handler.json({"id": "coords"})
+        handler.close_connection = True
+
+    service.fault("upload", early)
+    script = "head -c 20000000 /dev/zero > $M/../big; cp $M/../big executions/j/input/coords"
+    assert "Input/output error" in job.sh(script, check=False).stderr
+    assert job.sh("echo 1 > executions/j/start", check=False).returncode != 0
+    assert service.count("start") == 0
+
+
+@pytest.mark.parametrize("code", [401, 429, 503])
+def test_a_size_stayed_0_after_a_refusal(service: FakeService, code: int) -> None:
+    root, env = service.socket.parent, {"PIFOPFS_SIZE_RECHECK": "0.2"}
+    with Mount(root, "joe/tsp", "--endpoint", service.endpoint, env=env) as mount:
+        mount.sh("mkdir executions/j")
+        ended(mount, service, result=b"42")
+        service.fault("size", refuse(code))
+        assert mount.out("stat -c %s executions/j/output/result") == "0\n"
+        service.heal()
+        until(lambda: mount.out("stat -c %s executions/j/output/result") == "2\n")
+
+
+def test_values_of_an_ended_execution_were_busy_with_the_service(service: FakeService) -> None:
+    root, env = service.socket.parent, {"PIFOPFS_GONE_RECHECK": "0.1"}
+    with Mount(root, "joe/tsp", "--endpoint", service.endpoint, env=env) as mount:
+        mount.sh("mkdir executions/j")
+        ended(mount, service, result=b"42")
+        service.fault("status", refuse(503))
+        asked = service.count("status")
+        until(lambda: mount.out("cat executions/j/end_reason") == "normal\n"
+              and service.count("status") > asked)  # fmt: skip
+
+
+def test_a_length_that_no_file_has_hid_the_other_outputs(job: Mount, service: FakeService) -> None:
+    ended(job, service, huge=b"", small=b"42")
+
+    def announced(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(2**63 + 5 if "huge" in handler.path else 2))
+        handler.end_headers()
+
+    service.fault("size", announced)
+    assert job.out("cd executions/j/output; stat -c '%n %s' *") == "huge 0\nsmall 2\n"
+    service.fault("output", announced)
+    assert "Input/output error" in job.sh("cat executions/j/output/huge", check=False).stderr
+
+
+def test_an_overtaken_answer_made_the_log_shorter(job: Mount, service: FakeService) -> None:
+    service.supports_log_offset = False
+    job.sh("echo 1 > executions/j/start")
+    service.only().log = whole = b"a line\n" * 100
+    until(lambda: job.out("cat executions/j/log").encode() == whole)
+    service.only().log, asked = whole[:350], service.count("log")
+    until(lambda: job.out("cat executions/j/log").encode() == whole
+          and service.count("log") > asked)  # fmt: skip
+    service.only().log = whole + b"more\n"
+    until(lambda: job.out("cat executions/j/log").encode() == whole + b"more\n")
+
+
+def test_an_output_whose_size_was_told_wrongly_could_never_be_read(
+    job: Mount, service: FakeService
+) -> None:
+    """Once it is an error, then the download itself tells the length."""
+    ended(job, service, result=TEXT)
+
+    def nothing(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    service.fault("size", nothing)
+    assert job.sh("cat executions/j/output/result", check=False).returncode != 0
+    assert job.out("cat executions/j/output/result").encode() == TEXT

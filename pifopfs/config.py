@@ -101,8 +101,8 @@ def load(  # one parameter for each flag
     identity = f"folder {folder}" if folder is not None else f"{where} {target}"
     state = _directory(state_dir, environ, "STATE_DIR", platformdirs.user_state_path("pifopfs"))
     cache = _directory(cache_dir, environ, "CACHE_DIR", platformdirs.user_cache_path("pifopfs"))
-    part = Path("mounts", short_key(identity.encode("utf-8", "surrogateescape")))
-    folders = Settings(state / part, cache / part)
+    names = state / _part(identity)
+    folders = Settings(names, cache / _part(f"{identity} {names}"))  # whoever has these has those
     settings = _tuned(folders, environ)
     if wait_outage is not None:
         seconds = _positive("--wait-outage", wait_outage, whole=False)
@@ -142,6 +142,10 @@ def client(
         ca_file=_optional_path(ca_file, environ, "CA_FILE"),
         deadlines=_tuned(Deadlines(), environ),
     )
+
+
+def _part(identity: str) -> Path:
+    return Path("mounts", short_key(identity.encode("utf-8", "surrogateescape")))
 
 
 def find_isolation(flag: str | None, environ: Mapping[str, str]) -> str | None:

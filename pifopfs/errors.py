@@ -6,6 +6,7 @@
     │   │   ├── Unreachable          DNS failure, no route, no such socket
     │   │   ├── ConnectionRefused
     │   │   ├── ConnectTimedOut
+    │   │   ├── NoConnectionFree     all are in use here
     │   │   ├── TlsFailure           certificate or handshake
     │   │   └── ServiceDown          nothing was tried: calls have failed, one is let through soon
     │   ├── Unclear                  … and the service may or may not have acted on it
@@ -114,6 +115,10 @@ class ConnectionRefused(NotSent):
 
 class ConnectTimedOut(NotSent):
     advice = "The service cannot be reached just now. Try again later."
+
+
+class NoConnectionFree(NotSent):
+    advice = "Many transfers are under way. Try again later."
 
 
 class TlsFailure(NotSent):

@@ -1,17 +1,30 @@
-"""A service that is down is asked once in a while only, so that calls fail at once meanwhile."""
+"""A service that is down is asked once in a while only, so that calls fail at once meanwhile.
+
+Two things tell that it is down: that nobody can be reached, which holds for every call; and that
+requests were sent and nothing came back at all, which may be one bad endpoint of a good service.
+So of the latter a call is held back only where its own kind has failed, too.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 import trio
 
-from pifopfs.errors import ConnectionBroken, NoAnswer, NotSent, ServiceDown, ServiceError
+from pifopfs.api.answers import Call
+from pifopfs.errors import (
+    ConnectionBroken,
+    NoAnswer,
+    NoConnectionFree,
+    NotSent,
+    ServiceDown,
+    ServiceError,
+)
 
 log = logging.getLogger(__name__)
 
-DOWN = (NotSent, NoAnswer, ConnectionBroken)
-"""Failures that an answer of any kind would have prevented."""
+NOTHING_CAME = (NoAnswer, ConnectionBroken)
 FAILURES = 3
 """Calls in a row that must fail so before the service counts as down."""
 LONGEST_RECHECK = 10.0
@@ -21,20 +34,29 @@ LONGEST_RECHECK = 10.0
 class CircuitBreaker:
     """Counts failed calls; once the service counts as down, it lets one call through at a time.
 
-    Any answer closes the circuit, a refusal, too: somebody is there.
+    Any answer closes the circuit for its kind of call, a refusal, too: somebody is there.
     """
 
     def __init__(self, recheck: float) -> None:
         """`recheck`: seconds between two calls that are let through."""
         self._recheck = recheck
-        self._failures = 0
+        self._unreachable = self._in_a_row = 0
+        """Failures since the last answer: nobody was reached; of any kind."""
+        self._failures: Counter[Call] = Counter()
+        """Of each kind since its last answer."""
+        self._answered: dict[Call, float] = {}
         self._last: ServiceError | None = None
         self._failed_at = self._next = float("-inf")
 
-    def admit(self, tried: str) -> None:
+    def _down(self, call: Call) -> bool:
+        mine = self._failures[call]
+        every = self._in_a_row >= FAILURES and mine > 0
+        return self._unreachable >= FAILURES or mine >= FAILURES or every
+
+    def admit(self, call: Call, tried: str) -> None:
         """Raises ServiceDown."""
         now = trio.current_time()
-        if self._last is None or self._failures < FAILURES:
+        if self._last is None or not self._down(call):
             return
         if now >= self._next:
             self._next = now + self._recheck
@@ -46,19 +68,28 @@ class CircuitBreaker:
             self._last,
         )
 
-    def failed(self, error: ServiceError, took: float) -> None:
-        """A call has failed, its retries included, after so many seconds."""
-        if not isinstance(error, DOWN):
-            self.answered()
+    def failed(self, call: Call, error: ServiceError, began: float) -> None:
+        """A call has failed, its retries included, which began at that time of trio's clock."""
+        reached = not isinstance(error, NotSent)
+        if reached and not isinstance(error, NOTHING_CAME):
+            self.answered(call)
+        if isinstance(error, NoConnectionFree) or self._answered.get(call, -1.0) >= began:
             return
-        self._failures += 1
+        if began < self._failed_at:  # at the same time as one that was counted
+            return
+        was_down = self._down(call)
+        self._unreachable += not reached
+        self._in_a_row += 1
+        self._failures[call] += 1
         self._last, self._failed_at = error, trio.current_time()
+        took = self._failed_at - began
         self._next = self._failed_at + max(self._recheck, min(took, LONGEST_RECHECK))
-        if self._failures == FAILURES:
+        if self._down(call) and not was_down:
             log.warning("the service counts as down: %s", error)
 
-    def answered(self) -> None:
+    def answered(self, call: Call) -> None:
         """The service is there."""
-        if self._failures >= FAILURES:
+        if self._down(call):
             log.warning("the service answers again")
-        self._failures = 0
+        self._answered[call] = trio.current_time()
+        self._unreachable = self._in_a_row = self._failures[call] = 0

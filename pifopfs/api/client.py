@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import trio
+
 from pifopfs import errors, wire
 from pifopfs.api import answers, documents
 from pifopfs.api.answers import Call
@@ -20,9 +22,11 @@ from pifopfs.api.endpoint import DEFAULT_ENDPOINT, Endpoint
 from pifopfs.api.exchange import Exchange
 from pifopfs.api.requests import LARGEST_LOG, Request, segment, without_log
 from pifopfs.api.retries import Policy, Remembering
-from pifopfs.api.transport import make_client
+from pifopfs.api.transport import CONNECTIONS, make_client
 from pifopfs.wire import ExecutionId
 
+TRANSFERS = CONNECTIONS // 2
+"""Bodies on their way at once; others wait, so that small calls always get a connection."""
 HEAD_UNSUPPORTED = {400, 405, 501}
 
 T = TypeVar("T")
@@ -63,6 +67,7 @@ class FunctionClient:
         self._http = make_client(endpoint, api_key, ca_file, self._deadlines)
         breaker = CircuitBreaker(self._deadlines.recheck)
         self._exchange = Exchange(self._http, breaker, patience=self._deadlines.total)
+        self._transfers = trio.CapacityLimiter(TRANSFERS)
         self._reading = Policy(self._deadlines, server_errors=True)
         self._repeating = Policy(self._deadlines)
 
@@ -114,9 +119,10 @@ class FunctionClient:
         )
         policy = Remembering(self._repeating) if upload.repeatable else None
         try:
-            return await self._exchange.document(
-                request, wire.InputInfo.from_json, within=None, policy=policy
-            )
+            async with self._transfers:
+                return await self._exchange.document(
+                    request, wire.InputInfo.from_json, within=None, policy=policy
+                )
         except errors.ServiceError as error:
             failure = await self._explained(request, execution, error)
             failure.after_unclear = policy is not None and policy.unclear
@@ -185,6 +191,13 @@ class FunctionClient:
     async def output(self, execution: ExecutionId, output_id: str) -> AsyncIterator[OutputStream]:
         """The bytes of an output, as a stream. Raises OutputUnknown, NotEnded."""
         request = self._output_request(Call.OUTPUT, "GET", execution, output_id)
+        async with self._transfers, self._stream(request, execution) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def _stream(
+        self, request: Request, execution: ExecutionId
+    ) -> AsyncIterator[OutputStream]:
         try:
             response = await self._exchange.begin(
                 request, within=self._deadlines.total, policy=self._reading

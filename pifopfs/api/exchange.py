@@ -59,7 +59,7 @@ class Exchange:
     ) -> T:
         """The JSON document of a success. `within`: seconds for all tries together."""
         once = self._body if request.upload is None else self._uploaded
-        body = await self._attempts(lambda: once(request), request.tried, within, policy)
+        body = await self._attempts(lambda: once(request), request, within, policy)
         try:
             return parse(json.loads(body))
         except (ValueError, RecursionError, wire.MalformedDocument) as error:
@@ -76,11 +76,11 @@ class Exchange:
                     await response.aread()  # there is none, but only then is the connection free
                 return response.headers
 
-        return await self._attempts(once, request.tried, within, policy)
+        return await self._attempts(once, request, within, policy)
 
     async def begin(self, request: Request, *, within: float, policy: Retries) -> httpx.Response:
         """A success whose body is still to come; the caller closes it."""
-        return await self._attempts(lambda: self._begin(request), request.tried, within, policy)
+        return await self._attempts(lambda: self._begin(request), request, within, policy)
 
     async def _uploaded(self, request: Request) -> bytes:
         """The body of the answer to an upload. Raises TooSlowError where it is late."""
@@ -130,6 +130,7 @@ class Exchange:
         try:
             with translated(request.tried):
                 response = await self._http.send(self._build(request, body), stream=True)
+            self._breaker.answered(request.call)
             sent()  # an answer may come before the end
             if body is not None and response.is_success and not body.exhausted:
                 await response.aclose()
@@ -175,7 +176,7 @@ class Exchange:
     async def _attempts(
         self,
         once: Callable[[], Awaitable[T]],
-        tried: str,
+        request: Request,
         within: float | None,
         policy: Retries | None,
     ) -> T:
@@ -183,15 +184,13 @@ class Exchange:
 
         Not at all where the service counts as down.
         """
-        self._breaker.admit(tried)
+        self._breaker.admit(request.call, request.tried)
         began = trio.current_time()
         try:
-            result = await self._tries(once, tried, within, policy)
+            return await self._tries(once, request.tried, within, policy)
         except ServiceError as error:
-            self._breaker.failed(error, trio.current_time() - began)
+            self._breaker.failed(request.call, error, began)
             raise
-        self._breaker.answered()
-        return result
 
     async def _tries(
         self,
@@ -250,7 +249,11 @@ def shown(text: str, secret: str) -> str:
 
 def without_secret(text: str, secret: str) -> str:
     """The text without a key that the service sent back; a host's name comes in small letters."""
-    return re.sub(re.escape(secret), "…", text, flags=re.IGNORECASE) if secret else text
+    if not secret:
+        return text
+    forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+    anyone = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+    return re.sub(anyone, "…", text, flags=re.IGNORECASE)
 
 
 def _retry_after(value: str | None) -> float | None:

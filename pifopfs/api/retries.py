@@ -15,7 +15,13 @@ LONGEST_PAUSE = 5.0
 
 DOWN = (errors.ConnectionRefused, errors.Unreachable)
 """Nobody is there: one more try, so that a service that is down is told of at once."""
-PASSING = (errors.ConnectTimedOut, errors.NoAnswer, errors.ConnectionBroken, errors.ServiceBusy)
+PASSING = (
+    errors.ConnectTimedOut,
+    errors.NoConnectionFree,
+    errors.NoAnswer,
+    errors.ConnectionBroken,
+    errors.ServiceBusy,
+)
 
 
 class Retries(Protocol):

@@ -78,7 +78,7 @@ def translated(tried: str) -> Iterator[None]:
     except httpx.ConnectTimeout as error:
         raise errors.ConnectTimedOut(tried, "no connection in time") from error
     except httpx.PoolTimeout as error:
-        raise errors.ConnectTimedOut(tried, "all connections are in use") from error
+        raise errors.NoConnectionFree(tried, "all connections are in use") from error
     except httpx.TimeoutException as error:
         raise errors.NoAnswer(tried, "no answer in time") from error
     except httpx.ConnectError as error:

@@ -25,6 +25,7 @@ ERRNOS: dict[type[errors.PifopfsError], int] = {
     errors.Unreachable: errno.EHOSTUNREACH,
     errors.ConnectionRefused: errno.ECONNREFUSED,
     errors.ConnectTimedOut: errno.ETIMEDOUT,
+    errors.NoConnectionFree: errno.ETIMEDOUT,
     errors.TlsFailure: errno.EPROTO,
     errors.ServiceDown: errno.EHOSTUNREACH,
     errors.NoAnswer: errno.ETIMEDOUT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyfuse3
@@ -45,6 +45,7 @@ async def serve_mount(
     reported in the log. Raises MountpointInvalid where mounting is refused.
     """
     calls = Calls()
+    tree.pages.connect(_drop_pages)
     operations = Operations(tree, ownership, calls)
     try:
         pyfuse3.init(operations, str(mountpoint), set(OPTIONS | options))
@@ -63,6 +64,12 @@ async def serve_mount(
                 nursery.cancel_scope.cancel()
     finally:
         pyfuse3.close(unmount=True)
+
+
+async def _drop_pages(ino: int) -> None:
+    """In a thread: it waits for reads of the file that are under way."""
+    with suppress(OSError):  # the kernel has forgotten the file
+        await trio.to_thread.run_sync(pyfuse3.invalidate_inode, pyfuse3.InodeT(ino))
 
 
 @contextmanager

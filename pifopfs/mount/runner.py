@@ -43,6 +43,8 @@ class Mount:
 
     async def run(self) -> None:
         """Mount, and return when it is unmounted. Raises SetupError, ServiceError."""
+        for number in SIGNALS:  # those that come when the end has begun change nothing
+            signal.signal(number, lambda *_: None)
         async with trio.open_nursery() as nursery:
             await nursery.start(self._end_on_signal, nursery.cancel_scope)
             await self._run()

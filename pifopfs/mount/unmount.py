@@ -72,8 +72,8 @@ def _busy(mountpoint: Path, shown: Path) -> str:
 def _force(mountpoint: Path, record: MountRecord | None) -> None:
     """Cancel what is under way and detach, whoever uses it."""
     if record is not None:
-        for _ in range(2):  # the second one says: at once
-            _signal(record, signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGINT):  # a second one says: at once; two of the
+            _signal(record, number)  # same kind may come as one
         if not _wait_for_end(record, FORCE_TIMEOUT):
             _signal(record, signal.SIGKILL)
     if find_mount(mountpoint) is not None:

@@ -30,10 +30,10 @@ Key = NewType("Key", str)
 
 def cache_key(execution: ExecutionId, output: str) -> Key:
     """Both ids, each as one safe path component."""
-    return Key(f"{_component(execution)}/{_component(output)}")
+    return Key(f"{component(execution)}/{component(output)}")
 
 
-def _component(text: str) -> str:
+def component(text: str) -> str:
     """Short and safe whatever the service calls it; the end of an id helps a person who looks."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return f"{digest}-{re.sub('[^A-Za-z0-9_-]', '_', text)[-40:]}"
@@ -146,7 +146,7 @@ class OutputCache:
 
     def drop_execution(self, execution: ExecutionId) -> None:
         """Forget all outputs of an execution."""
-        prefix = f"{_component(execution)}/"
+        prefix = f"{component(execution)}/"
         for key in [key for key in self._files if key.startswith(prefix)]:
             self.drop(key)
         shutil.rmtree(self._complete / prefix, ignore_errors=True)

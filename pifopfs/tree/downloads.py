@@ -120,6 +120,10 @@ class Download:
         self._notify()
 
     def _store(self, chunk: bytes) -> None:
+        if self.length is not None and self.received + len(chunk) > self.length:
+            raise OutputChanged(
+                f"output/{self._output}", f"{self.length} bytes were announced, more came"
+            )
         view = memoryview(chunk)
         with translated(self._output):
             while view:

@@ -14,6 +14,7 @@ from cachetools import TTLCache
 
 from pifopfs import wire
 from pifopfs.errors import (
+    BadAnswer,
     DirectoryNotEmpty,
     ExecutionUnknown,
     NameTaken,
@@ -27,7 +28,7 @@ from pifopfs.tree.execution import Execution
 from pifopfs.tree.job import Job
 from pifopfs.tree.names import ExecutionRow
 from pifopfs.tree.shared import Shared
-from pifopfs.wire import ExecutionId
+from pifopfs.wire import ExecutionId, Status
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Executions:
             1000, shared.settings.freshness, timer=trio.current_time
         )
         """Ids that the service did not know a moment ago: tools ask several times in a row."""
-        self._creating: set[str] = set()
+        self._creating: dict[str, _Creation] = {}
         self.changed_ns = time.time_ns()
         for row in shared.names.executions():
             self._add(row)
@@ -101,12 +102,13 @@ class Executions:
         if name in self._by_name or name in self._creating:
             raise NameTaken(f"executions/{name}")
         creation = _Creation()
-        self._creating.add(name)
+        self._creating[name] = creation
         self._shared.background.start_to_finish(self._create, creation, name)
         try:
             await creation.over.wait()
         except trio.Cancelled:
             creation.abandoned = True
+            self._end(creation, name)  # nothing will have the name
             raise
         if creation.error is not None:
             raise creation.error.with_traceback(None)
@@ -116,6 +118,7 @@ class Executions:
     async def _create(self, creation: _Creation, name: str) -> None:
         try:
             seen = await self._shared.client.create()
+            self._check_new(seen)
             if creation.abandoned:
                 log.info("mkdir %s was interrupted: deleting %s", name, seen.id)
                 await self._shared.client.terminate(seen.id)
@@ -130,8 +133,20 @@ class Executions:
         finally:
             if creation.job is None and creation.error is None:
                 creation.error = NoSuchName(f"executions/{name}", "its creation was given up")
-            self._creating.discard(name)
+            self._end(creation, name)
             creation.over.set()
+
+    def _end(self, creation: _Creation, name: str) -> None:
+        if self._creating.get(name) is creation:
+            del self._creating[name]
+
+    def _check_new(self, seen: wire.Execution) -> None:
+        """Raises BadAnswer for the answer to another request: that one is not to be deleted."""
+        if seen.id in self._by_id or seen.status is not Status.PENDING:
+            raise BadAnswer(
+                f"create an execution of {self._shared.client.name}",
+                f"the answer is {seen.id}, which is not new",
+            )
 
     async def _record_or_delete(self, seen: wire.Execution, name: str) -> Job:
         """An execution whose name cannot be kept would be lost: it is deleted again."""

@@ -112,8 +112,8 @@ class LogFile(JobFile):
 
     def attributes(self) -> Attributes:
         log = self.job.log
-        log.told = log.size
-        return self._attributes(log.size, log.changed_ns)
+        log.told, log.ino = log.shown, self.ino
+        return self._attributes(log.shown, log.changed_ns)
 
     async def look(self) -> Attributes:
         await self.job.log.follow()

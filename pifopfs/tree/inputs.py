@@ -147,8 +147,9 @@ class Input:
             self.execution.shared.closes.over(writer)
             writer.wrote = True
             self.staged.write(offset, data)
+            writer.fill(offset, offset + len(data))
         except PifopfsError as error:
-            writer.poisoned = True
+            writer.fail(offset, error)
             self.failure = error
             self.execution.note_failure(self.upload_name, error)
             raise
@@ -161,6 +162,8 @@ class Input:
             if writer is not None:
                 writer.wrote = True
             self.staged.truncate(size)
+            if writer is not None and writer.hole is not None and size <= writer.hole:
+                writer.fill(0, writer.hole)
         self.closed()
 
     # ── Closing ──────────────────────────────────────────────────────────────────────────────
@@ -172,8 +175,10 @@ class Input:
         the bytes were torn before, and this writer has added to them.
         """
         self.execution.check_alive()
-        if writer.poisoned or self.staged.removed:
+        if self.staged.removed:
             return
+        if writer.failure is not None:  # the kernel may have told of a short write only
+            raise writer.failure.with_traceback(None)
         if killed:
             self._cut()
         elif self.declared and self._is_the_close(writer):
@@ -206,7 +211,7 @@ class Input:
             if writer is not None:
                 self.writers.discard(writer)
                 self.execution.shared.closes.over(writer)
-                if writer.poisoned:
+                if writer.hole is not None:
                     self._cut()
                 self.closed()
         finally:
@@ -257,7 +262,7 @@ class Input:
                 remote = self.remote
                 async with remote.uploading:
                     if remote is self.remote and not self.staged.removed:
-                        if self.state in LACKING:
+                        if self.declared and self.state in LACKING:
                             await self._upload(remote)
                         return
 

@@ -12,6 +12,7 @@ import trio
 
 from pifopfs.errors import BadAnswer, ExecutionUnknown, ServiceError
 from pifopfs.tree.background import SingleFlight
+from pifopfs.tree.cache import component
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.growth import Pieces, growth
 from pifopfs.tree.storage import remove, translated
@@ -37,7 +38,7 @@ class LiveLog:
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
         folder = execution.shared.settings.cache_dir / LOGS
-        self._path = folder / str(execution.serial)
+        self._path = folder / component(execution.id)
         self._file: int | None = None
         self._users = 0
         self._fetched = float("-inf")
@@ -46,8 +47,12 @@ class LiveLog:
         self.size = 0
         self.complete = False
         """Fetched after the end: it will not grow any more."""
+        self.shown = 0
+        """The size that is told: less than what is here for a moment, see `_show`."""
         self.told = 0
         """The size that the kernel knows."""
+        self.ino: int | None = None
+        """The number that the kernel knows it by."""
         self._changed_ns = execution.created_ns
         self.readers = 0
         """Open handles: while there are some, a look at the size may fetch."""
@@ -97,8 +102,8 @@ class LiveLog:
 
     def untold(self) -> Pieces:
         """What the kernel does not know of. A handle must be open."""
-        told, self.told = self.told, self.size
-        return growth(told, self.size, self.read)
+        told, self.told = self.told, self.shown
+        return growth(told, self.shown, self.read)
 
     def die(self) -> None:
         """The execution was terminated: open handles keep what is here."""
@@ -111,7 +116,8 @@ class LiveLog:
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
                 self._file = os.open(self._path, flags, 0o600)
                 if os.fstat(self._file).st_size < self.size:  # somebody has emptied the cache
-                    self.size, self.complete = 0, False
+                    self.size = self.shown = 0
+                    self.complete = False
         self._users += 1
 
     def _unuse(self) -> None:
@@ -175,6 +181,7 @@ class LiveLog:
             overtaken = self._overtaken(piece)
             if not overtaken:
                 self._take(piece)
+                await self._show()
         finally:
             self._unuse()
         self._execution.observe(piece.execution)
@@ -184,6 +191,16 @@ class LiveLog:
             return True
         self.complete = piece.execution.status is Status.ENDED
         return False
+
+    async def _show(self) -> None:
+        """Tell the new size, once the kernel has no page that ended at the old one.
+
+        Such a page is filled with zeros, and a reader who is told the new size would take them.
+        """
+        if self.shown != self.size:
+            if self.ino is not None:
+                await self._execution.shared.pages.drop(self.ino)
+            self.shown = self.size
 
     def _overtaken(self, piece: LogPiece) -> bool:
         """Whether it is an earlier state of the log, which another answer has overtaken."""

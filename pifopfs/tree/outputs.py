@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 
 import trio
 
@@ -30,6 +31,18 @@ from pifopfs.tree.layout import is_file_name
 from pifopfs.tree.storage import translated
 
 log = logging.getLogger(__name__)
+
+
+Identity = tuple[int, int, int]
+"""Of a file in the cache: device, inode number, time of its last change."""
+
+
+class Paging(Enum):
+    """What the kernel's page cache has to do with a handle."""
+
+    NEVER = "reads go past it"
+    ANEW = "what it has of the file is dropped"
+    KEPT = "what it has of the file is true"
 
 
 @dataclass(eq=False, slots=True)
@@ -78,6 +91,10 @@ class Output:
     """When it may be asked for again, on trio's clock."""
     told: int = 0
     """The size that the kernel knows."""
+    _paged: Identity | None = None
+    """The file whose bytes the kernel may have in its page cache."""
+    _paging: int = 0
+    """Open handles by which it may read more of them."""
     _download: Download | None = None
     _ask: SingleFlight[None] = field(init=False)
 
@@ -154,6 +171,24 @@ class Output:
             self._download = download
         download.readers += 1
         return download
+
+    def page(self, reader: CompleteReader) -> Paging:
+        """How the kernel may cache a handle: pages of two downloads must never meet.
+
+        `unpage` is called when a handle that it may cache is closed.
+        """
+        status = os.fstat(reader.file)
+        identity = (status.st_dev, status.st_ino, status.st_mtime_ns)
+        known = identity == self._paged
+        if not known and self._paging:
+            return Paging.NEVER
+        self._paged = identity
+        self._paging += 1
+        return Paging.KEPT if known else Paging.ANEW
+
+    def unpage(self) -> None:
+        """A handle is closed that the kernel could cache."""
+        self._paging -= 1
 
     def untold(self, reader: CompleteReader) -> Pieces:
         """What the kernel does not know of, where its size was not known either."""

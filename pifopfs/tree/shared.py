@@ -15,6 +15,7 @@ from pifopfs.tree.cache import OutputCache
 from pifopfs.tree.closes import LastCloses
 from pifopfs.tree.layout import is_temporary
 from pifopfs.tree.names import Names
+from pifopfs.tree.pagecache import PageCache
 from pifopfs.tree.settings import Settings
 from pifopfs.wire import Function
 
@@ -64,5 +65,6 @@ class Shared:
     cache: OutputCache
     background: Background
     closes: LastCloses
+    pages: PageCache
     settings: Settings
     function: FunctionInfo

@@ -19,7 +19,7 @@ from pifopfs.tree.nodes import (
     refuse_writing,
     writes,
 )
-from pifopfs.tree.outputs import CompleteReader, DownloadReader, Output
+from pifopfs.tree.outputs import CompleteReader, DownloadReader, Output, Paging
 from pifopfs.tree.writer import Writer
 
 
@@ -101,17 +101,22 @@ class OutputHandle(Handle):
     """An open output: through the page cache only where the bytes are complete."""
 
     def __init__(self, output: Output, reader: CompleteReader | DownloadReader) -> None:
+        self._output = output
         self._reader = reader
-        self.direct_io = not reader.complete
-        self.keep_cache = reader.complete
+        self._paging = Paging.NEVER
         if isinstance(reader, CompleteReader):
+            self._paging = output.page(reader)
             self.untold = output.untold(reader)
+        self.direct_io = self._paging is Paging.NEVER
+        self.keep_cache = self._paging is Paging.KEPT
 
     async def read(self, offset: int, size: int) -> bytes:
         return await self._reader.read(offset, size)
 
     async def release(self) -> None:
         self._reader.close()
+        if self._paging is not Paging.NEVER:
+            self._output.unpage()
 
 
 class OutputFile(Node):

@@ -24,6 +24,7 @@ from pifopfs.tree.layout import ROOT_INO
 from pifopfs.tree.log import LOGS
 from pifopfs.tree.names import Names
 from pifopfs.tree.nodes import Directory, Node, as_directory
+from pifopfs.tree.pagecache import PageCache
 from pifopfs.tree.settings import Settings
 from pifopfs.tree.shared import FunctionInfo, Shared
 from pifopfs.tree.storage import translated
@@ -42,6 +43,11 @@ class Tree:
         self._shared = shared
         self._nodes: dict[int, Node] = {root.ino: root}
         self._lookups: dict[int, int] = {root.ino: 1}
+
+    @property
+    def pages(self) -> PageCache:
+        """What the mount connects with the kernel's."""
+        return self._shared.pages
 
     def node(self, ino: int) -> Node:
         """Raises NoSuchName for a number that the kernel should have forgotten."""
@@ -110,8 +116,9 @@ async def open_tree(
             async with trio.open_nursery() as nursery:
                 background = Background(nursery)
                 info = FunctionInfo(function, client, background, settings.function_age)
-                closes = LastCloses()
-                yield _build(Shared(client, names, cache, background, closes, settings, info))
+                closes, pages = LastCloses(), PageCache()
+                shared = Shared(client, names, cache, background, closes, pages, settings, info)
+                yield _build(shared)
                 nursery.cancel_scope.cancel()
         finally:
             names.close()

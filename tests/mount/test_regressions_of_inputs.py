@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
+import subprocess
 import threading
 from pathlib import Path
 
@@ -134,3 +136,76 @@ def test_a_copy_and_an_unmount_at_once_leave_a_whole_input(
     until(lambda: not job.mounted())
     job.mount()
     job.sh("echo 1 > executions/j/start")
+
+
+HALF = """
+import os, sys
+f = os.open('executions/j/input/coords', os.O_WRONLY | os.O_CREAT)
+data, done = b'x' * 4_000_000, 0
+while done < len(data):
+    done += os.write(f, data[done:])
+    if os.path.exists(sys.argv[1]):
+        os.unlink(sys.argv[1])  # and there is room
+os.close(f)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a small disk is mounted as root")
+def test_a_write_cut_short_by_a_full_disk_was_torn_though_it_went_on(service: FakeService) -> None:
+    """The kernel told of a short count, the rest was written, close succeeded: nothing was sent."""
+    root = service.socket.parent
+    state = root / "small"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", state], check=True)
+    try:
+        args = ("joe/tsp", "--endpoint", service.endpoint, "--state-dir", str(state))
+        with Mount(root, *args) as mount:
+            mount.sh("mkdir executions/j")
+            room = os.statvfs(state).f_bavail * os.statvfs(state).f_frsize
+            (state / "filler").write_bytes(bytes(room - 1_500_000))
+            writing = mount.spawn("python3", "-c", HALF, str(state / "filler"))
+            assert writing.wait(30) == 0, writing.communicate()
+            assert not (state / "filler").exists()
+            assert service.only().inputs == {"coords": b"x" * 4_000_000}
+            mount.sh("echo 1 > executions/j/start")
+    finally:
+        subprocess.run(["umount", "-l", state], check=False)
+
+
+def test_a_backup_that_was_renamed_while_its_upload_waited_was_uploaded(root: Path) -> None:
+    release = threading.Event()
+    with FakeService(root / "s.sock", inputs=None) as service:
+        service.fault("upload", delayed(release))
+        with Mount(root, "joe/tsp", "--endpoint", service.endpoint) as mount:
+            mount.sh("mkdir executions/j; cd executions/j/input; echo one > .a; mv .a coords;"
+                     "echo two > .b; mv .b coords; mv coords coords~")  # fmt: skip
+            until(lambda: service.count("upload"))
+            release.set()
+            mount.sh("cd executions/j; rm input/coords~; echo final > input/coords; echo 1 > start")
+        assert service.only().inputs == {"coords": b"final\n"}
+
+
+def test_after_an_interrupted_mkdir_its_name_was_taken(mount: Mount, service: FakeService) -> None:
+    release = threading.Event()
+    service.fault("create", delayed(release), times=1)
+    making = mount.spawn("mkdir", "executions/j")
+    until(lambda: service.count("create"))
+    making.send_signal(signal.SIGINT)
+    assert making.wait(20) != 0
+    mount.sh("mkdir executions/j; test -d executions/j")
+    release.set()
+    until(lambda: service.count("terminate"))
+    assert mount.out("cat executions/j/status") == "pending\n"
+
+
+def test_umount_force_under_an_upload_took_five_seconds_and_killed(service: FakeService) -> None:
+    release = threading.Event()
+    root, env = service.socket.parent, {"PIFOPFS_SHUTDOWN_GRACE": "60"}
+    with Mount(root, "joe/tsp", "--endpoint", service.endpoint, env=env) as mount:
+        mount.sh("mkdir executions/j")
+        service.fault("upload", delayed(release))
+        mount.spawn("cp", "/etc/hostname", "executions/j/input/coords")
+        until(lambda: service.count("upload"))
+        mount.umount("--force")
+        assert not list((root / "state").rglob("names.sqlite-wal"))  # ended in order, not killed
+        release.set()

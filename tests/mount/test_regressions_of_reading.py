@@ -148,3 +148,32 @@ def test_an_output_whose_size_was_told_wrongly_could_never_be_read(
     service.fault("size", nothing)
     assert job.sh("cat executions/j/output/result", check=False).returncode != 0
     assert job.out("cat executions/j/output/result").encode() == TEXT
+
+
+FIRST_PAGE = """
+import os
+f = os.open('executions/j/output/result', os.O_RDONLY)
+os.posix_fadvise(f, 0, 0, os.POSIX_FADV_RANDOM)
+print(os.pread(f, 4096, 0)[:1].decode(), flush=True)
+input()
+print(os.pread(f, 1 << 20, 0).decode().count('1'))
+"""
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_pages_of_two_downloads_of_an_output_were_mixed(
+    job: Mount, service: FakeService, held: bool
+) -> None:
+    ended(job, service, result=b"1" * (1 << 20))
+    job.sh("cat executions/j/output/result > /dev/null")
+    reading = job.spawn("python3", "-c", FIRST_PAGE, stdin=-1)
+    assert reading.stdout is not None
+    assert reading.stdout.readline() == "1\n"
+    if not held:
+        reading.communicate("\n", timeout=20)
+    job.sh("rm executions/j/output/result")
+    service.only().outputs["result"] = b"2" * (1 << 20)
+    assert job.out("cat executions/j/output/result | tr -d 2") == ""
+    if held:
+        assert reading.communicate("\n", timeout=20)[0] == f"{1 << 20}\n"
+    assert job.out("cat executions/j/output/result | tr -d 2") == ""

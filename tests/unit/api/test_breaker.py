@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from pifopfs import errors
 from pifopfs.api import Deadlines, FunctionClient
+from pifopfs.api.answers import Call
 from pifopfs.api.breaker import FAILURES, LONGEST_RECHECK, CircuitBreaker
 from pifopfs.fuse.errnos import errno_of
 from tests.fakeservice import FakeService, refuse, reset
@@ -24,10 +25,12 @@ def breaker() -> CircuitBreaker:
     return CircuitBreaker(RECHECK)
 
 
-def fails(breaker: CircuitBreaker, times: int = FAILURES, took: float = 0) -> None:
+async def fails(breaker: CircuitBreaker, times: int = FAILURES, took: float = 0) -> None:
     for _ in range(times):
-        breaker.admit("status of exec_1")
-        breaker.failed(REFUSED, took)
+        breaker.admit(Call.STATUS, "status of exec_1")
+        began = trio.current_time()
+        await trio.sleep(took)
+        breaker.failed(Call.STATUS, REFUSED, began)
 
 
 # > After three calls in a row that got no answer at all, the service counts as down: calls fail
@@ -35,18 +38,18 @@ def fails(breaker: CircuitBreaker, times: int = FAILURES, took: float = 0) -> No
 async def test_calls_fail_at_once_after_some_failures_in_a_row(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:
-    fails(breaker)
+    await fails(breaker)
     with pytest.raises(errors.ServiceDown, match=r"log of exec_2: connection refused .* 2.0 s"):
-        breaker.admit("log of exec_2")
+        breaker.admit(Call.LOG, "log of exec_2")
 
 
 # > with the errno of the last failure,
 async def test_the_errno_is_that_of_the_last_failure(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:
-    fails(breaker)
+    await fails(breaker)
     with pytest.raises(errors.ServiceDown) as caught:
-        breaker.admit("x")
+        breaker.admit(Call.STATUS, "x")
     assert errno_of(caught.value) == errno_of(REFUSED)
 
 
@@ -54,12 +57,12 @@ async def test_the_errno_is_that_of_the_last_failure(
 async def test_one_call_is_let_through_at_a_time(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:
-    fails(breaker)
+    await fails(breaker)
     for _ in range(3):
         await trio.sleep(RECHECK)
-        breaker.admit("the one")
+        breaker.admit(Call.STATUS, "the one")
         with pytest.raises(errors.ServiceDown):
-            breaker.admit("another, while the one is under way")
+            breaker.admit(Call.STATUS, "another, while the one is under way")
 
 
 # > Any answer ends that.
@@ -68,12 +71,12 @@ async def test_a_call_that_waited_in_vain_is_followed_by_a_pause(
     breaker: CircuitBreaker, autojump_clock: MockClock, took: float, pause: float
 ) -> None:
     """Every call was let through where one took longer than the pause between two."""
-    fails(breaker, took=took)
+    await fails(breaker, took=took)
     await trio.sleep(pause - 0.1)
     with pytest.raises(errors.ServiceDown):
-        breaker.admit("too soon")
+        breaker.admit(Call.STATUS, "too soon")
     await trio.sleep(0.2)
-    breaker.admit("in time")
+    breaker.admit(Call.STATUS, "in time")
 
 
 # > Any answer ends that.
@@ -87,13 +90,13 @@ async def test_any_answer_ends_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING)
-    fails(breaker)
+    await fails(breaker)
     if answer is None:
-        breaker.answered()
+        breaker.answered(Call.STATUS)
     else:
-        breaker.failed(answer, 0)
+        breaker.failed(Call.STATUS, answer, trio.current_time())
     for _ in range(3):
-        breaker.admit("x")
+        breaker.admit(Call.STATUS, "x")
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         "the service counts as down",
         "the service answers again",
@@ -104,9 +107,9 @@ async def test_failures_with_answers_between_them_are_no_outage(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:
     for _ in range(5):
-        fails(breaker, FAILURES - 1)
-        breaker.answered()
-    breaker.admit("x")
+        await fails(breaker, FAILURES - 1)
+        breaker.answered(Call.STATUS)
+    breaker.admit(Call.STATUS, "x")
 
 
 @pytest.fixture
@@ -131,9 +134,9 @@ async def test_a_client_stops_asking_a_service_that_is_down_and_finds_it_again(
     asked = service.count("function")
     for _ in range(100):
         with pytest.raises(errors.ServiceError):
-            await client.create()
-    assert service.count("function") == asked
-    assert service.count("create") <= 1  # the one that was let through
+            await client.function()
+    assert service.count("function") <= asked + 4  # the tries of one that was let through
+    await client.create()  # which has another endpoint
     service.heal()
     with trio.fail_after(20):
         while True:
@@ -152,3 +155,53 @@ async def test_a_service_that_refuses_is_not_down(
         with pytest.raises(errors.AccessDenied):
             await client.function()
     assert service.count("function") == 5
+
+
+SILENT = errors.NoAnswer("log of exec_1", "no answer in time")
+
+
+async def test_one_bad_endpoint_takes_no_other_down(
+    breaker: CircuitBreaker, autojump_clock: MockClock
+) -> None:
+    for _ in range(FAILURES):
+        breaker.failed(Call.LOG, SILENT, trio.current_time())
+    with pytest.raises(errors.ServiceDown):
+        breaker.admit(Call.LOG, "log of exec_2")
+    breaker.admit(Call.STATUS, "status of exec_2")
+    breaker.failed(Call.STATUS, SILENT, trio.current_time())
+    with pytest.raises(errors.ServiceDown):  # nothing has come since, of either
+        breaker.admit(Call.STATUS, "status of exec_2")
+    breaker.answered(Call.STATUS)
+    breaker.admit(Call.STATUS, "status of exec_2")
+    with pytest.raises(errors.ServiceDown):
+        breaker.admit(Call.LOG, "log of exec_2")
+
+
+async def test_failures_at_the_same_time_are_one(
+    breaker: CircuitBreaker, autojump_clock: MockClock
+) -> None:
+    began = trio.current_time()
+    await trio.sleep(1)
+    for _ in range(5):
+        breaker.failed(Call.CREATE, REFUSED, began)
+    breaker.admit(Call.CREATE, "create")
+
+
+async def test_an_answer_that_broke_in_its_body_is_one(
+    breaker: CircuitBreaker, autojump_clock: MockClock
+) -> None:
+    broken = errors.ConnectionBroken("log of exec_1", "the connection broke")
+    for _ in range(5):
+        began = trio.current_time()
+        await trio.sleep(1)
+        breaker.answered(Call.LOG)
+        breaker.failed(Call.LOG, broken, began)
+    breaker.admit(Call.LOG, "log of exec_2")
+
+
+async def test_too_many_transfers_here_say_nothing_of_the_service(
+    breaker: CircuitBreaker, autojump_clock: MockClock
+) -> None:
+    for _ in range(5):
+        breaker.failed(Call.LOG, errors.NoConnectionFree("x", "all"), trio.current_time())
+    breaker.admit(Call.LOG, "log of exec_2")

@@ -48,7 +48,7 @@ class InputFolder:
     def _load(self) -> None:
         """Take up what an earlier mount recorded. Its unfinished writes are torn."""
         names, serial = self._execution.shared.names, self._execution.serial
-        staged = {path.name: path for path in self._folder.iterdir()}
+        staged = {path.name: path for path in self._folder.iterdir() if path.name.isdecimal()}
         for name in names.uploaded(serial):
             self._remote(name).known = True
         self._numbers = count(max((int(number) for number in staged), default=0) + 1)

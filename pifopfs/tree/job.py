@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from functools import cached_property
 from itertools import count
+from pathlib import Path
 
 from pifopfs.errors import (
     AlreadyEnded,
@@ -19,8 +20,14 @@ from pifopfs.tree.execution import Execution
 from pifopfs.tree.inputfolder import InputFolder
 from pifopfs.tree.log import LiveLog
 from pifopfs.tree.outputs import OutputFolder
+from pifopfs.tree.settings import Settings
 from pifopfs.tree.waiting import EndWatcher
 from pifopfs.wire import Status
+
+
+def staging(settings: Settings) -> Path:
+    """The folder with one folder of staged inputs for each execution, by its serial number."""
+    return settings.state_dir / "staging"
 
 
 class Job:
@@ -34,7 +41,7 @@ class Job:
         """
         self._slots = count(layout.FIRST_FREE_SLOT)
         self._renewed: dict[int, int] = {}
-        self._staging = execution.shared.settings.state_dir / "staging" / str(execution.serial)
+        self._staging = staging(execution.shared.settings) / str(execution.serial)
 
     def ino(self, slot: int) -> int:
         """The inode number of one of the fixed files."""

@@ -139,6 +139,11 @@ class Names:
             for row, document in ((row, json.loads(row[6])) for row in rows)
         ]
 
+    def serials(self) -> set[int]:
+        """Of all executions that are known."""
+        with self._translated():
+            return {row[0] for row in self._db.execute("SELECT serial FROM executions")}
+
     def add(
         self, execution: ExecutionId, name: str, created_ns: int, document: Mapping[str, Any]
     ) -> int:

@@ -20,6 +20,7 @@ from pifopfs.tree.closes import LastCloses
 from pifopfs.tree.directories import ExecutionsDirectory, Root
 from pifopfs.tree.executions import Executions
 from pifopfs.tree.files import FunctionFile
+from pifopfs.tree.job import staging
 from pifopfs.tree.layout import ROOT_INO
 from pifopfs.tree.log import LOGS
 from pifopfs.tree.names import Names
@@ -112,6 +113,7 @@ async def open_tree(
         shutil.rmtree(settings.cache_dir / LOGS, ignore_errors=True)  # those of an earlier mount
         names = Names(settings.state_dir / "names.sqlite")
         try:
+            await trio.to_thread.run_sync(_clear_staging, settings, names.serials())
             cache = OutputCache(settings.cache_dir, settings.cache_size)
             async with trio.open_nursery() as nursery:
                 background = Background(nursery)
@@ -128,6 +130,14 @@ def _build(shared: Shared) -> Tree:
     executions = Executions(shared)
     function = FunctionFile(shared.function, time.time_ns())
     return Tree(Root(function, ExecutionsDirectory(executions)), executions, shared)
+
+
+def _clear_staging(settings: Settings, known: set[int]) -> None:
+    """Remove the inputs of executions that were forgotten when an earlier mount died."""
+    folder = staging(settings)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.isdecimal() and int(path.name) not in known:
+            shutil.rmtree(path, ignore_errors=True)  # what stays is tried again by the next mount
 
 
 @contextmanager

@@ -198,6 +198,17 @@ def test_after_an_interrupted_mkdir_its_name_was_taken(mount: Mount, service: Fa
     assert mount.out("cat executions/j/status") == "pending\n"
 
 
+def test_staged_inputs_of_forgotten_executions_stayed_for_ever(job: Mount) -> None:
+    job.sh("cp /etc/hostname executions/j/input/coords")
+    (kept,) = (job.root / "state").rglob("staging/*")
+    (kept.parent / "4711").mkdir()
+    (kept.parent / "4711" / "1").touch()
+    job.umount()
+    job.mount()
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+    assert job.out("cat executions/j/input/coords") == Path("/etc/hostname").read_text()
+
+
 def test_umount_force_under_an_upload_took_five_seconds_and_killed(service: FakeService) -> None:
     release = threading.Event()
     root, env = service.socket.parent, {"PIFOPFS_SHUTDOWN_GRACE": "60"}

@@ -101,6 +101,14 @@ def test_bytes_that_may_not_have_reached_the_disk_are_torn_by_a_reboot(site: Sit
         }  # fmt: skip
 
 
+def test_foreign_files_in_the_staging_folder_are_left_alone(site: Site) -> None:
+    """One of them made all inputs unreadable."""
+    write(site.reopen(), "a", b"1")
+    (site.staging / ".nfs0001").touch()
+    assert [file.name for file in site.reopen()] == ["a"]
+    assert (site.staging / ".nfs0001").exists()
+
+
 def test_a_rename_is_done_wholly_or_not_at_all(site: Site) -> None:
     """The record says which bytes have the name: a crash right after it loses nothing."""
     folder = site.reopen()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import threading
 
 import pytest
 
 from tests.fakeservice import FakeService, Fault, Handler, refuse, until
 from tests.mount.harness import Mount
+from tests.soak import amount
 
 TEXT = b"".join(b"line %d\n" % number for number in range(50_000))
 PACKED = gzip.compress(TEXT)
@@ -177,3 +179,91 @@ def test_pages_of_two_downloads_of_an_output_were_mixed(
     if held:
         assert reading.communicate("\n", timeout=20)[0] == f"{1 << 20}\n"
     assert job.out("cat executions/j/output/result | tr -d 2") == ""
+
+
+FOLLOW = """
+import os, sys, time
+f, seen, end = os.open('executions/j/log', os.O_RDONLY), b'', time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    seen += os.read(f, 1 << 20)
+lines = seen.split(b'\\n')[:-1]
+print(len(lines), lines == [b'%015d' % n for n in range(len(lines))], seen.count(b'\\0'))
+"""
+
+
+def test_readers_of_a_growing_log_got_zeros(service: FakeService) -> None:
+    """The size moved before the page that ended at the old one was dropped."""
+    root, env = service.socket.parent, {"PIFOPFS_FRESHNESS": "0.02"}
+    with Mount(root, "joe/tsp", "--endpoint", service.endpoint, env=env) as mount:
+        mount.sh("mkdir executions/j; echo 1 > executions/j/start")
+        execution, over = service.only(), threading.Event()
+
+        def grow() -> None:
+            number, whole = 0, bytearray()
+            while not over.wait(0.01):
+                for _ in range(3):
+                    whole += b"%015d\n" % number
+                    number += 1
+                execution.log = bytes(whole)
+
+        growing = threading.Thread(target=grow)
+        growing.start()
+        readers = [mount.spawn("python3", "-c", FOLLOW, str(amount(5, 60))) for _ in range(4)]
+        told = [reader.communicate(timeout=amount(60, 300)) for reader in readers]
+        over.set()
+        growing.join()
+        for stdout, stderr in told:
+            count, right, zeros = stdout.split() or ["0", stderr, ""]
+            assert (right, zeros) == ("True", "0")
+            assert int(count) > 0
+
+
+def test_a_create_that_answered_a_known_execution_deleted_it(
+    job: Mount, service: FakeService
+) -> None:
+    job.sh("echo 1 > executions/j/start")
+    known = service.only().document()
+    service.fault("create", lambda handler: handler.json(known), times=1)
+    assert "Input/output error" in job.sh("mkdir executions/k", check=False).stderr
+    assert job.out("cat executions/j/status") == "running\n"
+    assert service.count("terminate") == 0
+
+
+def test_a_body_longer_than_announced_was_read(job: Mount, service: FakeService) -> None:
+    ended(job, service, result=b"x" * 1000)
+    assert job.out("stat -c %s executions/j/output/result") == "1000\n"
+
+    def longer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for _ in range(3):
+            handler.wfile.write(b"3e8\r\n" + b"y" * 1000 + b"\r\n")
+        handler.wfile.write(b"0\r\n\r\n")
+
+    service.fault("output", longer)
+    for command in ("cat executions/j/output/result", "cat executions/j/output/result"):
+        result = job.sh(command, check=False)
+        assert len(result.stdout) in (0, 3000)  # an error, or all of what the download now tells
+    service.heal()
+
+
+def test_two_mounts_with_two_state_folders_shared_the_files_of_their_logs(
+    service: FakeService,
+) -> None:
+    root = service.socket.parent
+    args = ("joe/tsp", "--endpoint", service.endpoint, "--state-dir")
+    one, other = (Mount(root, *args, str(root / name)) for name in ("one", "other"))
+    one.path, other.path = root / "mnt", root / "mnt2"
+    other.path.mkdir()
+    try:
+        for mount, line in ((one, b"of one\n"), (other, b"of the other\n")):
+            mount.mount()
+            mount.sh("mkdir executions/j; echo 1 > executions/j/start")
+            id_ = mount.out("cat executions/j/id").strip()
+            service.executions[id_].log = line
+            assert mount.out("cat executions/j/log").encode() == line
+        assert one.out("cat executions/j/log") == "of one\n"
+    finally:
+        one.clean_up()
+        other.clean_up()

@@ -175,7 +175,11 @@ def shared_site(session: pytest.Session) -> Site:
 @contextmanager
 def _open_site() -> Iterator[Site]:
     root = Path(tempfile.mkdtemp(prefix="pf-", dir="/tmp"))
-    env = {"PIFOPFS_FRESHNESS": str(FRESHNESS), "PIFOPFS_CACHE_SIZE": str(CACHE_SIZE)}
+    env = {
+        "PIFOPFS_FRESHNESS": str(FRESHNESS),
+        "PIFOPFS_CACHE_SIZE": str(CACHE_SIZE),
+        "PIFOPFS_FUNCTION_AGE": "3600",  # the mount is older than a minute when it is used last
+    }
     try:
         with (
             FakeService(root / "s.sock") as service,

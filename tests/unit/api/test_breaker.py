@@ -33,8 +33,8 @@ async def fails(breaker: CircuitBreaker, times: int = FAILURES, took: float = 0)
         breaker.failed(Call.STATUS, REFUSED, began)
 
 
-# > After three calls in a row that got no answer at all, the service counts as down: calls fail
-# > at once,
+# > After three calls in a row that reached nobody, or got no answer at all, the service counts as
+# > down: calls fail at once,
 async def test_calls_fail_at_once_after_some_failures_in_a_row(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:
@@ -160,6 +160,8 @@ async def test_a_service_that_refuses_is_not_down(
 SILENT = errors.NoAnswer("log of exec_1", "no answer in time")
 
 
+# > Where requests go out and nothing comes back, that holds for the kinds of call only that have
+# > gone unanswered themselves.
 async def test_one_bad_endpoint_takes_no_other_down(
     breaker: CircuitBreaker, autojump_clock: MockClock
 ) -> None:

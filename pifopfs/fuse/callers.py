@@ -38,19 +38,20 @@ class Caller:
             return dies_of_a_signal(self.process)
         return any(dies_of_a_signal(process) for process, _ in processes.all_waiting())
 
-    def has_signal(self, processes: Processes) -> bool:
-        """Whether a signal that is neither blocked nor ignored is pending for who waits.
+    def has_signal(self, processes: Processes, *, stops: bool) -> bool:
+        """Whether a signal that is neither blocked nor ignored is pending for who waits; those
+        that only stop him count where `stops`.
 
         That may be a descendant: a shell opens a file that its child then reads. Where the
         opener is gone, it is anybody who waits for us and holds the file.
         """
         if processes.exists(self.process):
-            if processes.pending(self.process, self.thread):
+            if processes.pending(self.process, self.thread, stops):
                 return True
             if processes.waits(self.process, self.thread):  # then it is he, and nobody else
                 return False
-            return any(processes.pending(*each) for each in processes.waiting(self.process))
+            return any(processes.pending(*each, stops) for each in processes.waiting(self.process))
         return any(
-            processes.pending(process, thread) and holds(process, self.ino)
+            processes.pending(process, thread, stops) and holds(process, self.ino)
             for process, thread in processes.all_waiting()
         )

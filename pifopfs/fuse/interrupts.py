@@ -53,7 +53,7 @@ async def _look_at_all(calls: Calls) -> float:
 
 def _look(call: Call, processes: Processes) -> None:
     try:
-        if call.find_caller().has_signal(processes):
+        if call.find_caller().has_signal(processes, stops=call.patient):
             call.scope.cancel()
     except Exception:  # the other calls must still be looked at
         log.exception("cannot see whether a signal waits for the %s", call.what)

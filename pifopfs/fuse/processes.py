@@ -22,6 +22,9 @@ WAITING_FOR_US = b"request_wait_answer"
 UNINTERESTING = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
 """By default these do nothing; programs that catch them do not mean to be interrupted."""
 
+STOPS = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+"""A call that is answered soon need not fail for these: the process stops then."""
+
 Threads = tuple[tuple[int, int], ...]
 """(process, thread) for each."""
 
@@ -94,16 +97,20 @@ def _waits(process: int, thread: int) -> bool:
     return WAITING_FOR_US in _read(f"/proc/{process}/task/{thread}/wchan")
 
 
-def _pending(process: int, thread: int) -> bool:
-    """Whether a signal that is neither blocked nor ignored is pending for a thread."""
+def _pending(process: int, thread: int, stops: bool) -> bool:
+    """Whether a signal that is neither blocked nor ignored is pending for a thread.
+
+    `stops`: those that only stop it count, too.
+    """
     masks = dict.fromkeys((b"SigPnd", b"ShdPnd", b"SigBlk", b"SigIgn"), 0)
     for line in _read(f"/proc/{process}/task/{thread}/status").splitlines():
         name, _, value = line.partition(b":")
         if name in masks:
             masks[name] = int(value, 16)
-    held = masks[b"SigBlk"] | masks[b"SigIgn"] | _mask(UNINTERESTING)
-    pending = masks[b"SigPnd"] | masks[b"ShdPnd"]
-    return bool(pending & (~held | _mask((signal.SIGKILL, signal.SIGSTOP))))
+    held = masks[b"SigBlk"] | masks[b"SigIgn"]
+    deadly = ~held | _mask((signal.SIGKILL, signal.SIGSTOP))
+    meant = ~_mask(UNINTERESTING if stops else UNINTERESTING | STOPS)
+    return bool((masks[b"SigPnd"] | masks[b"ShdPnd"]) & deadly & meant)
 
 
 def _mask(signals: Iterable[signal.Signals]) -> int:

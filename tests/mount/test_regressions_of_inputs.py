@@ -220,3 +220,17 @@ def test_umount_force_under_an_upload_took_five_seconds_and_killed(service: Fake
         mount.umount("--force")
         assert not list((root / "state").rglob("names.sqlite-wal"))  # ended in order, not killed
         release.set()
+
+
+def test_a_copy_that_was_stopped_for_a_while_failed(job: Mount, service: FakeService) -> None:
+    """Ctrl-Z and fg: its close was interrupted."""
+    release = threading.Event()
+    service.fault("upload", delayed(release), times=1)
+    copying = job.spawn("cp", "/etc/hostname", "executions/j/input/coords")
+    until(lambda: service.count("upload"))
+    copying.send_signal(signal.SIGTSTP)
+    with pytest.raises(subprocess.TimeoutExpired):  # several looks for signals long
+        copying.wait(1)
+    copying.send_signal(signal.SIGCONT)
+    release.set()
+    assert copying.wait(20) == 0

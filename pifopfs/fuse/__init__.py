@@ -8,6 +8,7 @@
     interrupts  a blocked call ends when a signal waits for its caller
     watchdog    a call that takes too long is reported with its stack
     callers     who makes a call
+    pages       what the kernel's page cache is told
     processes   what /proc says of him
     session     mounting, serving, unmounting
 

@@ -8,7 +8,6 @@ up to 1024 bytes.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import os
@@ -20,7 +19,6 @@ from itertools import count
 from typing import Any, TypeVar
 
 import pyfuse3
-import trio
 from pyfuse3 import FileHandleT, FileNameT, FlagT, InodeT, ModeT, RequestContext
 
 from pifopfs.errors import PifopfsError
@@ -36,12 +34,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Handler = Callable[[], Coroutine[Any, Any, T]]
-
-
-async def _store(ino: InodeT, offset: int, piece: bytes) -> None:
-    """Hand bytes of a file to the kernel: in a thread, as it may wait for a read of the file."""
-    with contextlib.suppress(OSError):  # the kernel has forgotten the file, and its size
-        await trio.to_thread.run_sync(pyfuse3.notify_store, ino, offset, piece)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +207,7 @@ class Operations(Refusals):
         node = self._tree.node(inode)
         handle = await self._run(ctx, "open", inode, partial(node.open, flags))
         for offset, piece in handle.untold:
-            await _store(inode, offset, piece)
+            await self._tree.pages.store(inode, offset, piece)
         return self._opened(handle, inode, ctx)
 
     @answered

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterator, Set
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyfuse3
@@ -16,6 +16,7 @@ from pifopfs.fuse.attributes import Ownership
 from pifopfs.fuse.calls import Calls
 from pifopfs.fuse.interrupts import watch_signals
 from pifopfs.fuse.operations import Operations
+from pifopfs.fuse.pages import KernelPages
 from pifopfs.fuse.watchdog import watch_deadlines
 from pifopfs.tree.tree import Tree
 
@@ -45,7 +46,7 @@ async def serve_mount(
     reported in the log. Raises MountpointInvalid where mounting is refused.
     """
     calls = Calls()
-    tree.pages.connect(_drop_pages)
+    tree.pages.connect(KernelPages())
     operations = Operations(tree, ownership, calls)
     try:
         pyfuse3.init(operations, str(mountpoint), set(OPTIONS | options))
@@ -64,12 +65,6 @@ async def serve_mount(
                 nursery.cancel_scope.cancel()
     finally:
         pyfuse3.close(unmount=True)
-
-
-async def _drop_pages(ino: int) -> None:
-    """In a thread: it waits for reads of the file that are under way."""
-    with suppress(OSError):  # the kernel has forgotten the file
-        await trio.to_thread.run_sync(pyfuse3.invalidate_inode, pyfuse3.InodeT(ino))
 
 
 @contextmanager

@@ -196,11 +196,17 @@ class LiveLog:
         """Tell the new size, once the kernel has no page that ended at the old one.
 
         Such a page is filled with zeros, and a reader who is told the new size would take them.
+        The last byte is handed over: to a question that was asked before the pages were dropped,
+        the kernel takes no answer.
         """
-        if self.shown != self.size:
-            if self.ino is not None:
-                await self._execution.shared.pages.drop(self.ino)
-            self.shown = self.size
+        if self.shown == self.size:
+            return
+        pages, size = self._execution.shared.pages, self.size
+        if self.ino is not None:
+            await pages.drop(self.ino)
+        self.shown = size
+        if self.ino is not None and size:
+            await pages.store(self.ino, size - 1, self.read(size - 1, 1))
 
     def _overtaken(self, piece: LogPiece) -> bool:
         """Whether it is an earlier state of the log, which another answer has overtaken."""

@@ -287,7 +287,7 @@ def test_bytes_that_were_open_when_the_daemon_was_killed_are_torn(
     assert process.stdin is not None
     process.stdin.write("half")
     process.stdin.flush()
-    until(lambda: job.out("cat executions/j/input/coords") == "half")
+    until(lambda: job.sh("cat executions/j/input/coords", check=False).stdout == "half")
     job.kill()
     process.kill()
     process.wait(10)

@@ -22,8 +22,10 @@ class ControlHandle(Handle):
 
     direct_io = True
 
-    def __init__(self, action: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, action: Callable[[], Awaitable[None]], others: set[ControlHandle]) -> None:
+        """`others` are those of the same file that have acted and are open; this one joins them."""
         self._action = action
+        self._others = others
         self._lock = trio.Lock()
         self._acted = False
         self._error: PifopfsError | None = None
@@ -37,12 +39,16 @@ class ControlHandle(Handle):
                 except PifopfsError as error:
                     self._error = error
                 self._acted = True
+                self._others.add(self)
         if self._error is not None:
             raise self._error.with_traceback(None)
 
     async def write(self, offset: int, data: bytes) -> int:
         await self.act()
         return len(data)
+
+    async def release(self) -> None:
+        self._others.discard(self)
 
 
 class ControlFile(JobFile):
@@ -56,6 +62,11 @@ class ControlFile(JobFile):
     async def _check(self) -> None:
         """What can be said at open already: some shells show no other error."""
 
+    @property
+    def _acted(self) -> set[ControlHandle]:
+        """The open handles that have acted."""
+        return self.job.acted.setdefault(self.name, set())
+
     def attributes(self) -> Attributes:
         return self._attributes(0, self.job.execution.created_ns)
 
@@ -63,17 +74,23 @@ class ControlFile(JobFile):
         self.job.execution.check_alive()
         if reads(flags):
             raise AccessNotAllowed(self.name, "it can only be written")
-        handle = ControlHandle(self._action)
+        handle = ControlHandle(self._action, self._acted)
         if flags & os.O_TRUNC:
-            await handle.act()
+            try:
+                await handle.act()
+            except BaseException:
+                await handle.release()  # nobody gets it
+                raise
         else:
             await self._check()
         return handle
 
     async def change(self, changes: Changes, handle: Handle | None) -> Attributes:
+        """A touch acts; while a handle is open that has acted, it repeats what came of that."""
         now = time.time_ns()
         if changes.mtime_ns is not None and abs(changes.mtime_ns - now) <= TOUCH_SLACK_NS:
-            await self._action()
+            acted = next(iter(self._acted), None)
+            await (self._action() if acted is None else acted.act())
         return self.attributes()
 
 

@@ -6,6 +6,7 @@ import contextlib
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from pifopfs.errors import (
     AlreadyEnded,
@@ -39,6 +40,8 @@ class Job:
         """A start was sent whose answer never came, when the inputs had changed so many times: if
         it runs now, that was this start.
         """
+        self.acted: dict[str, set[Any]] = {}
+        """The open handles on `start` and `stop` that have acted: see `controlfiles`."""
         self._slots = count(layout.FIRST_FREE_SLOT)
         self._renewed: dict[int, int] = {}
         self._staging = staging(execution.shared.settings) / str(execution.serial)

@@ -150,3 +150,12 @@ def test_too_many_running_executions(job: Mount, service: FakeService) -> None:
 def test_an_execution_started_elsewhere(job: Mount, service: FakeService) -> None:
     service.only().status = "running"
     assert "already in progress" in job.sh("echo 1 > executions/j/start", check=False).stderr
+
+
+def test_regression_a_fresh_file_copied_with_its_times_started_twice(
+    job: Mount, service: FakeService
+) -> None:
+    """cp -p said that the execution was running already: its times counted as a touch."""
+    job.sh("echo 1 > $M/../one; cp -p $M/../one executions/j/start")
+    assert service.count("start") == 1
+    assert "already in progress" in job.sh("touch executions/j/start", check=False).stderr

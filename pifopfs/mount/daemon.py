@@ -69,7 +69,8 @@ def _become_daemon(
             told = True
             _redirect(log_file)
             message = {"exit_code": outcome.exit_code, "message": outcome.message}
-            os.write(writing, json.dumps(message).encode())
+            with contextlib.suppress(BrokenPipeError):  # who waited has gone
+                os.write(writing, json.dumps(message).encode())
             os.close(writing)
 
     exit_code = 1

@@ -39,26 +39,29 @@ def test_a_stored_upload_whose_retry_was_refused_was_forgotten(
     "change", ["echo new > .new; mv .new coords", "rm coords", "{ echo a; echo b; } > coords"]
 )
 def test_start_after_an_unclear_start_told_success_on_other_inputs(
-    job: Mount, service: FakeService, change: str
+    service: FakeService, change: str
 ) -> None:
     release = threading.Event()
 
     def started_and_silent(handler: Handler) -> None:
         service.only().status = "running"
-        release.wait(60)
+        release.wait(120)
         handler.close_connection = True
 
-    job.sh("echo old > executions/j/input/coords")
-    service.fault("start", started_and_silent, times=1)
-    starting = job.spawn("sh", "-c", "echo 1 > executions/j/start")
-    until(lambda: service.only().status == "running")
-    starting.send_signal(signal.SIGINT)
-    starting.wait(20)
-    job.sh(f"cd executions/j/input; {change}")
-    result = job.sh("echo 1 > executions/j/start", check=False)
-    assert "Operation already in progress" in result.stderr
-    assert "an earlier start came through" in job.out("cat executions/j/error")
-    release.set()
+    patient = {"PIFOPFS_STALL": "60", "PIFOPFS_TOTAL": "60"}  # only the signal ends the first start
+    root = service.socket.parent
+    with Mount(root, "joe/tsp", "--endpoint", service.endpoint, env=patient) as mount:
+        mount.sh("mkdir executions/j; echo old > executions/j/input/coords")
+        service.fault("start", started_and_silent, times=1)
+        starting = mount.spawn("sh", "-c", "echo 1 > executions/j/start")
+        until(lambda: service.only().status == "running")
+        starting.send_signal(signal.SIGINT)
+        assert starting.wait(20) != 0
+        mount.sh(f"cd executions/j/input; {change}")
+        result = mount.sh("echo 1 > executions/j/start", check=False)
+        assert "Operation already in progress" in result.stderr
+        assert "an earlier start came through" in mount.out("cat executions/j/error")
+        release.set()
 
 
 def test_a_truncating_open_that_failed_left_a_writer(job: Mount, service: FakeService) -> None:

@@ -141,7 +141,7 @@ class Input:
             self.staged.truncate(0)
 
     def write(self, writer: Writer, offset: int, data: bytes) -> int:
-        """Stage bytes. A failure poisons the writer. Raises LocalStorageFull and -Failed."""
+        """Stage bytes. A failure leaves a hole in them. Raises LocalStorageFull and -Failed."""
         try:
             self._modify()
             self.execution.shared.closes.over(writer)

@@ -105,7 +105,7 @@ def test_a_bug_in_a_handler_is_EIO_with_a_traceback_and_leaves_the_mount_alive(
 
 # > the local disk is full | the write fails | ENOSPC
 #
-# > the writer is killed, a write fails,
+# > the writer is killed, a write fails and is not made good,
 @pytest.mark.skipif(os.getuid() != 0, reason="a small disk is mounted as root")
 def test_a_full_disk_is_ENOSPC_and_nothing_is_run_on_what_was_written(
     service: FakeService,

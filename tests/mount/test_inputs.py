@@ -260,9 +260,9 @@ def test_start_is_busy_while_an_input_is_open_for_writing(job: Mount, service: F
     assert service.only().inputs == {"coords": b"1\n"}
 
 
-# > the writer is killed, a write fails, or the daemon dies while a writer has it open | the
-# > input is *torn*: never uploaded, `start` refuses with EINVAL until it is written anew
-# > (created, or truncated to nothing).
+# > the writer is killed, a write fails and is not made good, or the daemon dies while a writer has
+# > it open | the input is *torn*: never uploaded, `start` refuses with EINVAL until it is written
+# > anew (created, or truncated to nothing).
 def test_a_killed_writers_bytes_are_never_run_on(job: Mount, service: FakeService) -> None:
     process = job.spawn("tee", "executions/j/input/coords", stdin=-1)
     assert process.stdin is not None

@@ -153,6 +153,7 @@ os.close(f)
 """
 
 
+# > a write fails and is not made good
 @pytest.mark.skipif(os.getuid() != 0, reason="a small disk is mounted as root")
 def test_a_write_cut_short_by_a_full_disk_was_torn_though_it_went_on(service: FakeService) -> None:
     """The kernel told of a short count, the rest was written, close succeeded: nothing was sent."""

@@ -56,9 +56,15 @@ class Polled:
             await trio.sleep(0 if self._exceeded else max(tick, took * SHARE))
 
     def _look(self, run: Run) -> int:
-        """Bytes. The careful look is worth its time only where the quick one finds too much."""
+        """Bytes. The careful look is worth its time only where the quick one finds too much.
+
+        It is no look at one moment: of a process that forks meanwhile, what the children share may
+        count twice. So the less of two counts.
+        """
         used = quick(run)
-        return careful(run) if used > self._limit else used
+        if used > self._limit:
+            used = careful(run)
+        return min(used, careful(run)) if used > self._limit else used
 
     def exceeded(self) -> bool:
         return self._exceeded

@@ -13,6 +13,7 @@ import socketserver
 import ssl
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -86,6 +87,9 @@ class FakeService:
         self.supports_head = True
         self.supports_log_offset = True
         self.tells_length = True
+        self.supports_ranges = False
+        self.ranges: list[str] = []
+        """The Range header of every request for a part of an output."""
         self.on_start: Callable[[FakeExecution], None] = lambda _: None
         self._faults: dict[str, deque[Fault]] = {}
         self._lasting: dict[str, Fault] = {}
@@ -319,10 +323,25 @@ class Handler(BaseHTTPRequestHandler):
             self.fail(409, "not ended")
         elif n not in execution.outputs:
             self.fail(404, f"no output {n}")
+        elif self.service.supports_ranges:
+            self._part(execution.outputs[n])
         elif self.service.tells_length:
             self.raw(execution.outputs[n])
         else:
             self.chunked(execution.outputs[n])
+
+    def _part(self, content: bytes) -> None:
+        """The part that is asked for; all of it where that is of another output."""
+        etag = f'"{zlib.crc32(content)}"'
+        part = self.headers.get("Range")
+        told = {"ETag": etag, "Accept-Ranges": "bytes"}
+        if part is None or self.headers.get("If-Range") not in (None, etag):
+            self.raw(content, headers=told)
+            return
+        self.service.ranges.append(part)
+        first, last = map(int, part.removeprefix("bytes=").split("-"))
+        told["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+        self.raw(content[first : last + 1], 206, headers=told)
 
     def _size(self, e: str, n: str) -> None:
         if self.service.supports_head:
@@ -373,8 +392,16 @@ class Handler(BaseHTTPRequestHandler):
     def fail(self, code: int, message: str) -> None:
         self.json({"errorMessage": message}, code)
 
-    def raw(self, body: bytes, code: int = 200, kind: str = "application/octet-stream") -> None:
+    def raw(
+        self,
+        body: bytes,
+        code: int = 200,
+        kind: str = "application/octet-stream",
+        headers: dict[str, str] | None = None,
+    ) -> None:
         self.send_response(code)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -7,18 +7,26 @@
 Its errors are the ServiceErrors of `pifopfs.errors`, its documents those of `pifopfs.wire`.
 """
 
-from pifopfs.api.bodies import OpenFile, OutputStream
+from pifopfs.api.bodies import Growing, OpenFile
+from pifopfs.api.bulk.process import BulkProcess
 from pifopfs.api.client import FunctionClient
 from pifopfs.api.credentials import ApiKey
 from pifopfs.api.deadlines import Deadlines
+from pifopfs.api.downloads import OutputStream
 from pifopfs.api.endpoint import DEFAULT_ENDPOINT, Endpoint
+from pifopfs.api.incoming import Head, Incoming, Span
 
 __all__ = [
     "DEFAULT_ENDPOINT",
     "ApiKey",
+    "BulkProcess",
     "Deadlines",
     "Endpoint",
     "FunctionClient",
+    "Growing",
+    "Head",
+    "Incoming",
     "OpenFile",
     "OutputStream",
+    "Span",
 ]

@@ -1,24 +1,20 @@
-"""Bodies that are streamed: inputs going up, outputs coming down. Never a whole file in memory."""
+"""Inputs on their way up, as streams: never a whole file in memory."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import trio
 
-from pifopfs.api.transport import translated
-from pifopfs.api.unpacking import CODINGS, Unpacker
-from pifopfs.errors import BadAnswer, ConnectionBroken, RequestRejected
+from pifopfs.api.progress import Progress
+from pifopfs.errors import RequestRejected
 
-LARGEST = 2**63 - 1
-"""Bytes of the largest file."""
 PIECE = 256 << 10
 """Bytes sent at once; a link that takes longer than the stall deadline for them counts as stuck."""
 
@@ -30,7 +26,55 @@ class OpenFile:
     descriptor: int
 
 
-Content = bytes | Path | OpenFile | AsyncIterable[bytes]
+class Growing:
+    """A file that is written while it is uploaded, from its beginning to its end, once."""
+
+    def __init__(self, descriptor: int, progress: Progress | None = None) -> None:
+        """`descriptor` stays open; its position is left alone."""
+        self.descriptor = descriptor
+        self.progress = progress or Progress()
+        self.whole = False
+        self._news = trio.Event()
+        self._tell = self.wake
+
+    def come_to(self, offset: int) -> None:
+        """It is written as far as that."""
+        if self.progress.come_to(offset):
+            self._tell()
+
+    def finish(self) -> None:
+        """It is whole."""
+        self.whole = True
+        self._tell()
+
+    def sent_elsewhere(self, progress: Progress, tell: Callable[[], None]) -> None:
+        """Who sends it looks at `progress`, and is told with `tell` of what is new."""
+        progress.take_over(self.progress)
+        self.progress, self._tell = progress, tell
+
+    def wake(self) -> None:
+        """It has come to what was wanted, or is whole."""
+        self._news.set()
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """All of it, as it comes."""
+        offset = 0
+        while True:
+            news = self._news = trio.Event()
+            whole = self.whole  # and so was what `progress` tells now
+            ready = self.progress.want(offset + PIECE) or whole
+            size = min(self.progress.position - offset, PIECE)
+            if size and ready:
+                piece = await _read(self.descriptor, size, offset)
+                offset += len(piece)
+                yield piece
+            elif whole:
+                return
+            else:
+                await news.wait()
+
+
+Content = bytes | Path | OpenFile | Growing | AsyncIterable[bytes]
 
 
 class Upload:
@@ -44,6 +88,13 @@ class Upload:
         """Whether it can be sent a second time."""
         return isinstance(self._content, bytes | Path | OpenFile)
 
+    @property
+    def size(self) -> int | None:
+        """In bytes, where it is known before it is sent."""
+        if isinstance(self._content, OpenFile):
+            return os.fstat(self._content.descriptor).st_size
+        return len(self._content) if isinstance(self._content, bytes) else None
+
     def body(self, sent: Callable[[], None]) -> UploadBody:
         """`sent` is called at its end. Raises OSError where a file cannot be opened, or is not a
         regular one.
@@ -56,6 +107,8 @@ class Upload:
         if isinstance(self._content, Path):
             file, length = _open_regular(self._content)
             return UploadBody(_file_pieces(file, length), length, sent, file)
+        if isinstance(self._content, Growing):
+            return UploadBody(self._content.pieces(), None, sent)
         return UploadBody(_passed_on(self._content), None, sent)
 
 
@@ -132,11 +185,17 @@ async def _file_pieces(file: int, length: int) -> AsyncGenerator[bytes, None]:
     offset = 0
     while offset < length:
         size = min(PIECE, length - offset)
-        piece = await trio.to_thread.run_sync(os.pread, file, size, offset)
-        if not piece:
-            raise RequestRejected("upload", "the file became shorter meanwhile")
+        piece = await _read(file, size, offset)
         offset += len(piece)
         yield piece
+
+
+async def _read(file: int, size: int, offset: int) -> bytes:
+    """Some bytes of a file. Raises RequestRejected where there are none."""
+    piece = await trio.to_thread.run_sync(os.pread, file, size, offset)
+    if not piece:
+        raise RequestRejected("upload", "the file became shorter meanwhile")
+    return piece
 
 
 async def _passed_on(content: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
@@ -147,49 +206,3 @@ async def _passed_on(content: AsyncIterable[bytes]) -> AsyncGenerator[bytes, Non
     finally:
         if isinstance(pieces, AsyncGenerator):
             await pieces.aclose()
-
-
-class OutputStream:
-    """The bytes of an output as they arrive. Iterate over it once.
-
-    `length` is what the service announced, None where it did not, or where it encodes the body.
-    Iteration raises ConnectionBroken where the body is shorter than that, NoAnswer where it stalls.
-    """
-
-    def __init__(self, tried: str, response: httpx.Response) -> None:
-        self._tried = tried
-        self._response = response
-        coding = response.headers.get("Content-Encoding", "").strip().lower()
-        self._packed = coding not in ("", "identity")
-        if self._packed and coding not in CODINGS:
-            raise BadAnswer(tried, "it comes packed in a way that was not asked for")
-        length = response.headers.get("Content-Length")
-        self.length: int | None = None
-        if not self._packed and length is not None:
-            self.length = output_length(length)
-            if self.length is None:
-                raise BadAnswer(tried, "its Content-Length is no length")
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        unpacker = Unpacker() if self._packed else None
-        with translated(self._tried):  # HTTP itself tells a body that is shorter than its length
-            async for piece in self._response.aiter_raw():
-                if unpacker is None:
-                    yield piece
-                    continue
-                for unpacked in self._unpacked(unpacker, piece):
-                    yield unpacked
-        if unpacker is not None and not unpacker.whole:
-            raise ConnectionBroken(self._tried, "the packed answer ended in the middle")
-
-    def _unpacked(self, unpacker: Unpacker, piece: bytes) -> Iterator[bytes]:
-        try:
-            yield from unpacker.feed(piece)
-        except zlib.error:
-            raise BadAnswer(self._tried, "the packed answer cannot be unpacked") from None
-
-
-def output_length(text: str) -> int | None:
-    """The length that a Content-Length tells; None for what no file can have."""
-    length = int(text) if text.isdecimal() and len(text) < len(str(LARGEST)) + 1 else None
-    return length if length is not None and length <= LARGEST else None

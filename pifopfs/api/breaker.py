@@ -37,9 +37,10 @@ class CircuitBreaker:
     Any answer closes the circuit for its kind of call, a refusal, too: somebody is there.
     """
 
-    def __init__(self, recheck: float) -> None:
-        """`recheck`: seconds between two calls that are let through."""
-        self._recheck = recheck
+    def __init__(self, recheck: float | None) -> None:
+        """`recheck`: seconds between two calls that are let through; None: it is never down."""
+        self._recheck = recheck or 0.0
+        self._watches = recheck is not None
         self._unreachable = self._in_a_row = 0
         """Failures since the last answer: nobody was reached; of any kind."""
         self._failures: Counter[Call] = Counter()
@@ -49,6 +50,8 @@ class CircuitBreaker:
         self._failed_at = self._next = float("-inf")
 
     def _down(self, call: Call) -> bool:
+        if not self._watches:
+            return False
         mine = self._failures[call]
         every = self._in_a_row >= FAILURES and mine > 0
         return self._unreachable >= FAILURES or mine >= FAILURES or every

@@ -19,5 +19,5 @@ class Deadlines:
     """`create` and `terminate`, which hold the lock of a directory."""
     backoff: float = 0.1
     """The first pause between two tries; it doubles."""
-    recheck: float = 2.0
-    """Between two calls to a service that is down; others fail at once meanwhile."""
+    recheck: float | None = 2.0
+    """Between two calls to a service that is down; others fail at once meanwhile. None: never."""

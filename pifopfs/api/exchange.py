@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -152,7 +152,9 @@ class Exchange:
 
     def _build(self, request: Request, body: UploadBody | None) -> httpx.Request:
         url = httpx.URL(f"{str(self._http.base_url).rstrip('/')}{request.path}")
-        built = self._http.build_request(request.method, url, params=request.params or None)
+        built = self._http.build_request(
+            request.method, url, params=request.params or None, headers=dict(request.headers)
+        )
         if body is not None:
             del built.headers["Content-Length"]  # that of no body
             built.headers.update(body.headers())
@@ -180,14 +182,18 @@ class Exchange:
         within: float | None,
         policy: Retries | None,
     ) -> T:
-        """Call `once`, again where the policy says so, until it succeeds or time is up.
+        """Call `once`, again where the policy says so, until it succeeds or time is up."""
+        with self.counted(request):
+            return await self._tries(once, request.tried, within, policy)
+        raise AssertionError("unreachable")
 
-        Not at all where the service counts as down.
-        """
+    @contextmanager
+    def counted(self, request: Request) -> Iterator[None]:
+        """A request is made here or elsewhere; not at all where the service counts as down."""
         self._breaker.admit(request.call, request.tried)
         began = trio.current_time()
         try:
-            return await self._tries(once, request.tried, within, policy)
+            yield
         except ServiceError as error:
             self._breaker.failed(request.call, error, began)
             raise

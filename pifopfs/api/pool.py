@@ -1,4 +1,4 @@
-"""The pool of connections, mended in two places of httpcore (1.0.9).
+"""The pool of connections, mended in two places of httpcore (1.0.9), and a way past its parser.
 
 It forgets a connection that is cancelled between its making and its first request: it is neither
 idle nor closed, nobody uses it, and it counts against the limit of the pool. And it goes on using
@@ -9,14 +9,36 @@ The lists of the pool are private; the tests of this module and of cancelled cal
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import httpcore
 import httpx
 import trio
 
+from pifopfs.api.network import Backend, Stream
+
 CLOSE_TIMEOUT = 5.0
 """Seconds that closing a connection may take; it then is as good as closed."""
+LARGE = 4 << 20
+"""Bytes of a body that may be read from its connection, without the parser of HTTP."""
+LONGEST_LENGTH = 20
+UNPARSED = "pifopfs.unparsed"
+"""The extension of a response that has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unparsed:
+    """The body of a large answer as it comes from its connection, which then cannot be used again.
+
+    It is as long as Content-Length says; nothing of it may be asked of the response.
+    """
+
+    stream: Stream
+    begun: bytes
+    """What was read of it together with the headers."""
+    stall: float
+    """Seconds in which more must come."""
 
 
 class Transport(httpx.AsyncHTTPTransport):
@@ -24,6 +46,7 @@ class Transport(httpx.AsyncHTTPTransport):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._pool._network_backend = Backend()
         assign = self._pool._assign_requests_to_connections
 
         def without_surplus() -> list[httpcore.AsyncConnectionInterface]:
@@ -38,11 +61,34 @@ class Transport(httpx.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises what httpx raises."""
         try:
-            return await super().handle_async_request(request)
+            response = await super().handle_async_request(request)
         except BaseException:
             with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await _close_forgotten(self._pool)
             raise
+        if _length(response) >= LARGE:
+            response.extensions[UNPARSED] = self._unparsed(request, response)
+        return response
+
+    def _unparsed(self, request: httpx.Request, response: httpx.Response) -> Unparsed | None:
+        stream = response.extensions.get("network_stream")
+        if not isinstance(stream, Stream):
+            return None
+        for connection in self._pool._connections:
+            http: Any = getattr(connection, "_connection", None)
+            network: object = getattr(http, "_network_stream", None)
+            if network is stream:
+                begun, _ = http._h11_state.trailing_data
+                return Unparsed(stream, begun, request.extensions["timeout"]["read"])
+        return None
+
+
+def _length(response: httpx.Response) -> int:
+    """What Content-Length tells; 0 where that is no length, or does not count."""
+    if "Transfer-Encoding" in response.headers:
+        return 0
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() and len(text) < LONGEST_LENGTH else 0
 
 
 def _has_surplus(connection: httpcore.AsyncConnectionInterface) -> bool:

@@ -24,6 +24,7 @@ class Request:
     """Percent-encoded, from the endpoint on."""
     subject: str
     params: Mapping[str, str | float] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     upload: Upload | None = None
     largest: int = LARGEST_DOCUMENT
     """Bytes of the longest answer that is read."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpcore
 import httpx
 
 from pifopfs import __version__, errors
@@ -79,11 +80,11 @@ def translated(tried: str) -> Iterator[None]:
         raise errors.ConnectTimedOut(tried, "no connection in time") from error
     except httpx.PoolTimeout as error:
         raise errors.NoConnectionFree(tried, "all connections are in use") from error
-    except httpx.TimeoutException as error:
+    except (httpx.TimeoutException, httpcore.TimeoutException) as error:
         raise errors.NoAnswer(tried, "no answer in time") from error
     except httpx.ConnectError as error:
         raise _not_connected(tried, error) from error
-    except (httpx.RemoteProtocolError, httpx.NetworkError) as error:
+    except (httpx.RemoteProtocolError, httpx.NetworkError, httpcore.NetworkError) as error:
         if _cause(error, ssl.SSLError) is not None:
             raise errors.ConnectionBroken(tried, f"TLS failed: {error}") from error
         what = str(error).partition(":")[0]  # what follows is the service's bytes: a key, maybe

@@ -46,14 +46,21 @@ class FileSpec:
 
     id: str
     path: str | None = None
+    size: int | None = None
+    """*Ours*: bytes of an output that was produced. Where it makes no sense it is not told."""
 
     @classmethod
     def from_json(cls, document: object) -> FileSpec:
         fields = _object(document, "an input or output")
-        return cls(_require(fields, "id", str), _optional(fields, "path", str))
+        size = fields.get("size")
+        told = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+        return cls(
+            _require(fields, "id", str), _optional(fields, "path", str), size if told else None
+        )
 
     def to_json(self) -> dict[str, Any]:
-        return {"id": self.id, "path": self.path}
+        sized = {} if self.size is None else {"size": self.size}
+        return {"id": self.id, "path": self.path, **sized}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-from pifopfs.api import FunctionClient
+from pifopfs.api import BulkProcess, FunctionClient
 from pifopfs.config import Config, Limits
 from pifopfs.errors import OptionInvalid
 from pifopfs.fuse import Ownership, serve_mount
@@ -37,8 +37,11 @@ class Mount:
     """One mount from start to end."""
 
     def __init__(self, config: Config, ready: Callable[[], None]) -> None:
+        """Before there is any thread or event loop: this forks the process for large bodies."""
+        keep_memory_private()
         self._config = config
         self._ready = ready
+        self._bulk = BulkProcess.fork()
         self._tree: Tree | None = None
 
     async def run(self) -> None:
@@ -52,7 +55,6 @@ class Mount:
 
     async def _run(self) -> None:
         config = self._config
-        keep_memory_private()
         with ExitStack() as claim:
             claim.enter_context(claimed(real_mountpoint(config.mountpoint)))
             mountpoint = prepare(config.mountpoint)
@@ -64,6 +66,7 @@ class Mount:
         config = self._config
         async with AsyncExitStack() as stack:
             client, name = await stack.enter_async_context(_service(config))
+            await stack.enter_async_context(client.moved_by(self._bulk))
             function = await client.function()
             tree = await stack.enter_async_context(open_tree(client, function, config.settings))
             self._tree = tree

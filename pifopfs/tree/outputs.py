@@ -10,11 +10,12 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import trio
 
+from pifopfs.api import Head
 from pifopfs.errors import (
     ExecutionUnknown,
     NoSuchName,
@@ -32,6 +33,11 @@ from pifopfs.tree.storage import translated
 
 log = logging.getLogger(__name__)
 
+
+SOON = 64 << 20
+"""Bytes of an output that an `open` waits for; a larger one begins with the first read."""
+
+UNTOLD = Head(None)
 
 Identity = tuple[int, int, int]
 """Of a file in the cache: device, inode number, time of its last change."""
@@ -85,10 +91,12 @@ class Output:
     execution: Execution
     name: str
     ino: int
-    _announced: int | None = None
-    """What the service says its length is, once asked."""
+    _head: Head = UNTOLD
+    """What the service says of it, once asked."""
+    _trusted: bool = True
+    """No download has had another length than was told."""
     _ask_again: float = -math.inf
-    """When it may be asked for again, on trio's clock."""
+    """When it may be asked again, on trio's clock."""
     told: int = 0
     """The size that the kernel knows."""
     _paged: Identity | None = None
@@ -111,25 +119,38 @@ class Output:
         size = self.execution.shared.cache.size(self._key)
         if size is None and self._download is not None and self._download.complete:
             return self._download.length
-        return self._announced if size is None else size
+        if size is None:
+            size = self._head.length
+        return self._told_size if size is None else size
+
+    @property
+    def _told_size(self) -> int | None:
+        """The length that the Execution object tells."""
+        if not self._trusted:
+            return None
+        specs = (spec for spec in self.execution.outputs if spec.id == self.name)
+        return next((spec.size for spec in specs), None)
 
     async def learn_size(self) -> int | None:
         """Ask the service for the length, once, and wait for it a moment.
 
         None where it does not tell, or has not answered just now.
         """
-        now = trio.current_time()
-        if self.size is None and now >= self._ask_again and not self.execution.gone:
+        if self.size is None:
+            await self._learn_head()
+        return self.size
+
+    async def _learn_head(self) -> None:
+        if trio.current_time() >= self._ask_again and not self.execution.gone:
             with trio.move_on_after(self.execution.shared.settings.patience) as scope:
                 await self._ask()
             if scope.cancelled_caught:
                 self._ask_later()
-        return self.size
 
     async def _ask_size(self) -> None:
         client, self._ask_again = self.execution.shared.client, math.inf
         try:
-            self._announced = await client.output_size(self.execution.id, self.name)
+            self._head = await client.output_head(self.execution.id, self.name)
         except ServiceError as error:
             log.info("size of output %s of %s: %s", self.name, self.execution.id, error)
             if not isinstance(error, OutputUnknown | ExecutionUnknown):
@@ -145,16 +166,19 @@ class Output:
         if cached is not None:
             return CompleteReader(self.name, cached[0])
         if self._download is not None and isinstance(self._download.error, OutputChanged):
-            self._announced, self._download = None, None  # the download itself tells it now
-        else:
-            await self.learn_size()
+            self._head, self._download = UNTOLD, None  # the download itself tells it now
+            self._trusted = False
+        elif self.size is None or self.size > SOON:
+            await self._learn_head()
         download = self._join()
         reader = DownloadReader(download)
         try:
-            self._announced = await download.know_length()
-            with trio.move_on_after(self.execution.shared.settings.whole_wait):
-                await download.ended()
-                download.check()
+            length = await download.know_length()
+            self._head = replace(self._head, length=length)
+            if length <= SOON:
+                with trio.move_on_after(self.execution.shared.settings.whole_wait):
+                    await download.ended()
+                    download.check()
         except BaseException:
             reader.close()
             raise
@@ -167,7 +191,8 @@ class Output:
     def _join(self) -> Download:
         download = self._download
         if download is None or download.error is not None or download.readers == 0:
-            download = Download(self.execution, self.name, self._key, self._announced)
+            head = replace(self._head, length=self.size)
+            download = Download(self.execution, self.name, self._key, head)
             self._download = download
         download.readers += 1
         return download

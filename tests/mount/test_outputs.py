@@ -36,8 +36,8 @@ def test_a_loop_that_looks_for_an_output_by_name_finds_it(job: Mount, service: F
     assert waiting.communicate(timeout=20)[0] == "there\n"
 
 
-# > `ls -l` shows the size where the service tells it (one request for each output, the first
-# > time);
+# > `ls -l` shows the size where the service tells it (with the execution, or by one request for
+# > each output, the first time);
 def test_ls_shows_the_size_without_a_download(job: Mount, service: FakeService) -> None:
     ended(job, service, result=BIG)
     assert job.out("stat -c %s executions/j/output/result") == f"{len(BIG)}\n"
@@ -62,7 +62,7 @@ def test_an_output_is_downloaded_once_and_then_read_from_the_cache(
     assert service.count("output") == 1
 
 
-# > is shared by all readers,
+# > It is shared by all readers,
 def test_several_readers_share_a_download(job: Mount, service: FakeService) -> None:
     ended(job, service, result=BIG)
     job.sh(f"for i in 1 2 3 4; do cat executions/j/output/result > {job.root}/$i & done; wait")

@@ -151,7 +151,8 @@ def test_a_download_that_is_not_read_to_its_end(job: Mount, service: FakeService
 
 
 # > A download begins with the first `open`, which waits a moment for the whole
-# > (`PIFOPFS_WHOLE_WAIT`, a quarter of a second),
+# > (`PIFOPFS_WHOLE_WAIT`, a quarter of a second), or, where it has more than 64 MiB,
+# > with the first read.
 def test_a_download_begins_with_the_open(job: Mount, service: FakeService) -> None:
     assert Settings(Path("/s"), Path("/c")).whole_wait == 0.25
     ended(job, service, result=b"42", long=b"x" * 1000)

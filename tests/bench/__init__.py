@@ -1,0 +1,1 @@
+"""scripts/bench: how fast it is, beside what a user would take instead. See docs/PERFORMANCE.md."""

@@ -101,13 +101,15 @@ class Execution:
     stopped: bool | None
     """*Ours*: it ended because somebody asked for it."""
     document: Mapping[str, Any] = field(repr=False)
-    """The document as received, without `log`, `log_offset` and `stdout`."""
+    """The document as received, without `log`, `log_offset`, `stdout` and `waited`."""
+    waited: bool = field(default=False, compare=False)
+    """*Ours*: the server has let the request wait for the end, as it was asked to."""
 
     @classmethod
     def from_json(cls, document: object) -> Execution:
         """Raises MalformedDocument."""
         fields = _object(document, "the execution")
-        left_out = {"log", "log_offset", "stdout"}
+        left_out = {"log", "log_offset", "stdout", "waited"}
         return cls(
             id=ExecutionId(_require(fields, "id", str)),
             status=_status(fields),
@@ -116,6 +118,7 @@ class Execution:
             exit_code=_optional(fields, "exit_code", int),
             stopped=_optional(fields, "stopped", bool),
             document={name: value for name, value in fields.items() if name not in left_out},
+            waited=fields.get("waited") is True,
         )
 
 

@@ -18,6 +18,7 @@ Requests:
     http           connections, and Hypercorn's protocol on them
     lingering      answers before the end of a request
     sockets, tcp   where connections come in
+    secured        TLS spoken
     tls            certificates
     routes         HTTP to executions
     key_routes     the endpoints of API keys
@@ -26,6 +27,10 @@ Requests:
     cors           pages of other origins
     openapi        the API described for programs
     answers        documents, errors and bodies as HTTP
+    bodies         answers that are long
+    outputs        outputs as HTTP
+    ranges         parts of them
+    waiting        requests that wait
     refusals       what is not granted, by meaning
 
 Executions:
@@ -36,6 +41,7 @@ Executions:
     store          what is kept on disk
     database       its SQLite file, on a full disk, too
     runs           executions while they run
+    ends           who waits for theirs
     supervision    what ends a program before its time
     disk           what it keeps in its folder
     logs           what it prints

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
-from pathlib import PurePosixPath
 from typing import Any
 
 import trio
@@ -17,37 +15,34 @@ from starlette.types import Receive, Scope, Send
 
 from pifopfs.server.answers import HEADERS
 from pifopfs.server.logs import LogReader, Span
-from pifopfs.wire import FileSpec
 
 log = logging.getLogger(__name__)
 
 PIECE = 256 << 10
 
-CONTENT_TYPES = {
-    ".json": "application/json",
-    ".txt": "text/plain; charset=utf-8",
-    ".csv": "text/csv; charset=utf-8",
-}
-"""Without a charset, one client reads text as Latin-1."""
-
 
 class Body(Response):
     """An answer of known length, sent piece by piece. It is closed in any case."""
 
-    def __init__(self, kind: str, size: int) -> None:
-        super().__init__(headers={**HEADERS, "Content-Type": kind, "Content-Length": str(size)})
+    def __init__(self, kind: str, size: int, code: int = 200) -> None:
+        headers = {**HEADERS, "Content-Type": kind, "Content-Length": str(size)}
+        super().__init__(status_code=code, headers=headers)
         self._size = size
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        complete = False
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
-                await self._send(send, with_content=scope["method"] != "HEAD")
+                complete = await self._send(send, with_content=scope["method"] != "HEAD")
                 nursery.cancel_scope.cancel()
+            if complete:  # its end is also told to who waits here, and must not be cut by that
+                await send({"type": "http.response.body"})
         finally:
             self.close()
 
-    async def _send(self, send: Send, *, with_content: bool) -> None:
+    async def _send(self, send: Send, *, with_content: bool) -> bool:
+        """Everything but the end; whether it was all."""
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
         left = self._size if with_content else 0
@@ -58,8 +53,7 @@ class Body(Response):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
         if left:  # without its end the connection breaks, as it must
             log.warning("a file became shorter while it was sent")
-        else:
-            await send({"type": "http.response.body"})
+        return not left
 
     @abstractmethod
     def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -68,24 +62,6 @@ class Body(Response):
     @abstractmethod
     def close(self) -> None:
         """Let go of the file."""
-
-
-class OutputBody(Body):
-    """The bytes of an output."""
-
-    def __init__(self, spec: FileSpec, file: int, size: int) -> None:
-        suffix = PurePosixPath(spec.path or spec.id).suffix.lower()
-        super().__init__(CONTENT_TYPES.get(suffix, "application/octet-stream"), size)
-        self._file = file
-
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        left = self._size  # it may grow meanwhile
-        while piece := await trio.to_thread.run_sync(os.read, self._file, min(PIECE, left)):
-            left -= len(piece)
-            yield piece
-
-    def close(self) -> None:
-        os.close(self._file)
 
 
 class DocumentBody(Body):

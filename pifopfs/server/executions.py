@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -147,6 +146,14 @@ class Executions:
         await self._runs.end(record.id)
         return self._again(record)
 
+    async def until_ended(self, record: Record) -> None:
+        """Return when it has ended, or gone."""
+        while True:
+            found = self._store.find(record.id)
+            if found is None or found.status is Status.ENDED:
+                return
+            await self._runs.ends.wait(record.id)
+
     async def end(self, record: Record) -> Record:
         """End an execution at once, whatever it does; its last state."""
         await self._runs.end(record.id, at_once=True)
@@ -156,6 +163,7 @@ class Executions:
         """Delete an execution, and its files."""
         await self._runs.end(record.id, at_once=True)  # it may have been started meanwhile
         self._store.delete(record.id)
+        self._runs.ends.tell(record.id)
         self._used.pop(record.id, None)
         await trio.to_thread.run_sync(self._store.remove_files, record.id)
 
@@ -171,14 +179,14 @@ class Executions:
             self._store.keep(record, stdout_cursor=span.end)
         return span
 
-    def output(self, record: Record, output_id: str) -> tuple[FileSpec, int, int]:
-        """An output, a descriptor of its file and its size. Raises WrongState, Unknown."""
+    def output(self, record: Record, output_id: str) -> tuple[FileSpec, int]:
+        """An output, and a descriptor of its file. Raises WrongState, Unknown."""
         self._check(record, Action.OUTPUT)
         for spec in record.output or ():
             if spec.id == output_id:
                 file = open_output(self._store.folder(record.id), spec)
                 if file is not None:
-                    return spec, file, os.fstat(file).st_size
+                    return spec, file
         raise Unknown(f"{record.id} has produced no output {output_id}")
 
     # ── Stale executions ─────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -30,6 +31,8 @@ NORMAL_PATH = re.compile(r"(/(?!\.{0,2}(/|$))[^/]+)+")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SHAPE = 'write [{"id": "…", "path": "…"}, …]'
 LARGEST = 1 << 20
+READ = 16
+"""Functions whose description is kept as it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +65,41 @@ class ServedFunction:
 
 def load_function(folder: Path) -> ServedFunction:
     """Read and validate the `function.json` of a folder. Raises FunctionFileInvalid."""
-    return _Reader(folder).function()
+    return _read(folder, _content(folder / FILE_NAME))
+
+
+def _content(path: Path) -> bytes:
+    """Of a function.json, however long. Raises FunctionFileInvalid."""
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        mend = "write one: see the section on folders in README"
+        raise FunctionFileInvalid(path, "", "there is no such file", mend) from error
+    except OSError as error:
+        problem = f"it cannot be read ({error.strerror})"
+        raise FunctionFileInvalid(path, "", problem, "check its permissions") from error
+
+
+@lru_cache(maxsize=READ)
+def _read(folder: Path, content: bytes) -> ServedFunction:
+    """What a function.json says. Every request looks, and finds the same as the one before."""
+    return _Reader(folder, content).function()
 
 
 class _Reader:
     """Validates one file; every complaint names it, the field, and the mend."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, content: bytes) -> None:
         self._folder = folder
         self._path = folder / FILE_NAME
-        self._fields = self._read()
+        self._fields = self._parsed(content)
 
     def _bad(self, field: str, problem: str, mend: str) -> NoReturn:
         printable = field.encode("utf-8", "backslashreplace").decode()
         raise FunctionFileInvalid(self._path, printable, problem, mend)
 
-    def _read(self) -> Mapping[str, Any]:
-        try:
-            with self._path.open("rb") as file:
-                text = file.read(LARGEST + 1)
-        except FileNotFoundError:
-            self._bad(
-                "", "there is no such file", "write one: see the section on folders in README"
-            )
-        except OSError as error:
-            self._bad("", f"it cannot be read ({error.strerror})", "check its permissions")
+    def _parsed(self, text: bytes) -> Mapping[str, Any]:
         if len(text) > LARGEST:
             self._bad("", "it is longer than 1 MiB", "keep only the function's description in it")
         try:

@@ -25,6 +25,7 @@ from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 
 from pifopfs.server.lingering import KEY, Arrival, Watched, take_rest
+from pifopfs.server.secured import TlsStream
 from pifopfs.server.sockets import accept
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,10 @@ KEEPALIVE = 15.0
 theirs could meet its end.
 """
 
-Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+Stream = trio.SocketStream | TlsStream
+
+BODY_UNIT, HEAD_UNIT = 1 << 18, 1 << 14
+"""Bytes that are received at once."""
 
 NO_BODY = b"content-length: 0\r\n"
 
@@ -116,11 +120,12 @@ class _Connections:
         self._config.accesslog = None
         self._config.errorlog = logging.getLogger("hypercorn")
         self._open: set[Stream] = set()
+        self._ending = trio.Event()
         self._all_closed = trio.Event()
 
     async def serve(self, stream: Stream) -> None:
         self._open.add(stream)
-        arrival = Arrival()
+        arrival = Arrival(server_ends=self._ending)
         connection = _Stream(stream, arrival)
         try:
             await TCPServer(
@@ -143,6 +148,7 @@ class _Connections:
 
     async def end(self) -> None:
         """Idle connections close now, the others after their answer; returns when all have."""
+        self._ending.set()
         await self._context.terminated.set()
         while self._open:
             self._all_closed = trio.Event()
@@ -164,10 +170,18 @@ class _Stream:
     def __init__(self, stream: Stream, arrival: Arrival) -> None:
         self._stream = stream
         self._arrival = arrival
+        self._head = b""
+        """Of an answer: it is sent with the beginning of the body."""
         self._kept: trio.socket.SocketType | None = None
         """The connection, which is not to be reset by its closing."""
         self.socket = _socket(stream)
-        self.receive_some = stream.receive_some
+
+    async def receive_some(self, _: int) -> bytes:
+        """Of a body more at a time than Hypercorn asks for, and of a head less: how long one may
+        be is only looked at while it is not complete.
+        """
+        unit = BODY_UNIT if self._arrival.unfinished else HEAD_UNIT
+        return bytes(await self._stream.receive_some(unit))
 
     async def aclose(self) -> None:
         if self._arrival.unfinished and self._kept is None:
@@ -192,10 +206,17 @@ class _Stream:
             await self._stream.send_eof()
 
     async def send_all(self, data: bytes) -> None:
-        whole = with_body(data)
-        if whole is not data:  # what came is not understood: nor is where it ends
-            self._arrival.unfinished = True
-        await self._stream.send_all(whole)
+        if self._arrival.head:
+            self._arrival.head = False
+            self._head = data
+            return
+        whole, self._head = self._head + data if self._head else data, b""
+        if not self._arrival.answering:
+            whole = with_body(data)
+            if whole is not data:  # what came is not understood: nor is where it ends
+                self._arrival.unfinished = True
+        if whole:
+            await self._stream.send_all(whole)
 
 
 def _socket(stream: Stream) -> trio.socket.SocketType:

@@ -1,4 +1,6 @@
-"""Answers that come before the end of their request: the client must come to read them.
+"""How far a request and its answer have come; answers that come before the end of their request.
+
+The client must come to read these.
 
 A TCP connection that is closed with bytes unread is reset, and a reset takes from the client what
 it has not read yet: of an upload that is refused it would learn only that the connection broke.
@@ -6,7 +8,7 @@ it has not read yet: of an upload that is refused it would learn only that the c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 from starlette.datastructures import Headers
@@ -25,6 +27,12 @@ class Arrival:
 
     unfinished: bool = False
     """More of it may be on its way."""
+    answering: bool = False
+    """What is sent is the application's answer."""
+    head: bool = False
+    """The next that is sent is the head of its answer, which more follows."""
+    server_ends: trio.Event = field(default_factory=trio.Event)
+    """Set when the server is to end: nothing should be waited for any more."""
 
 
 class Watched:
@@ -44,10 +52,17 @@ class Watched:
             arrival.unfinished = bool(message.get("more_body"))
             return message
 
+        async def answered(message: Message) -> None:
+            arrival.answering = True
+            arrival.head = message["type"] == "http.response.start"
+            await send(message)
+            if not message.get("more_body") and message["type"] == "http.response.body":
+                arrival.answering = False
+
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
         arrival.unfinished = length != "0" or "transfer-encoding" in headers
-        await self._app(scope, noted, send)
+        await self._app(scope, noted, answered)
 
 
 async def take_rest(connection: trio.socket.SocketType) -> None:

@@ -8,7 +8,9 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import trio
 from starlette.applications import Starlette
@@ -18,8 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
-from pifopfs.server import answers, openapi
-from pifopfs.server.bodies import DocumentBody, OutputBody
+from pifopfs.server import answers, openapi, outputs, waiting
+from pifopfs.server.bodies import DocumentBody
 from pifopfs.server.callers import Caller
 from pifopfs.server.cors import Cors
 from pifopfs.server.executions import Executions
@@ -115,12 +117,17 @@ class _Api:
         return await self._document(request, record)
 
     async def info(self, request: Request) -> Response:
-        return await self._document(request, self._record(request)[1])
+        record, more = self._record(request)[1], {}
+        time = waiting.seconds(request.query_params.get("wait"))
+        if time is not None:
+            await waiting.wait(request, time, partial(self._executions.until_ended, record))
+            record, more = self._record(request)[1], {"waited": True}
+        return await self._document(request, record, **more)
 
     async def output(self, request: Request) -> Response:
         _, record = self._record(request)
-        spec, file, size = self._executions.output(record, request.path_params["part"])
-        return OutputBody(spec, file, size)
+        spec, file = self._executions.output(record, request.path_params["part"])
+        return outputs.answer(request, spec, file)
 
     async def stop(self, request: Request) -> Response:
         record = await self._executions.stop(self._record(request)[1])
@@ -136,10 +143,10 @@ class _Api:
         caller, name = admitted(request, self._gate, self._executions)
         return caller, self._executions.get(caller, *name, request.path_params["execution"])
 
-    async def _document(self, request: Request, record: Record) -> Response:
+    async def _document(self, request: Request, record: Record, **more: Any) -> Response:
         """The Execution object, with so much of its log as the query asks for."""
         offset = _offset(request)
-        document = answers.execution_document(record)
+        document = answers.execution_document(record) | more
         told = request.query_params.get("stdout", "").lower() in YES
         logged = request.query_params.get("include_log", "").lower() not in NO
         if not (told or logged):

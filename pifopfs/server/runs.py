@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 
+from pifopfs.server.ends import Ends
 from pifopfs.server.engines import Engine, Job, MemoryTooSmall, SetUpFailed
 from pifopfs.server.function_file import ServedFunction
 from pifopfs.server.limits import Limits
@@ -82,6 +83,7 @@ class Runs:
         self._nursery = nursery
         self._occupancy = occupancy
         self._running: dict[ExecutionId, _Run] = {}
+        self.ends = Ends()
         self._copies = trio.CapacityLimiter(COPIES)
         self._looks = trio.CapacityLimiter(LOOKS)
 
@@ -227,6 +229,7 @@ class Runs:
             output=outcome.output,
             trace=None,
         )
+        self.ends.tell(record.id)
 
 
 def _for_callers(error: OSError | sqlite3.Error, folder: Path) -> str:

@@ -21,7 +21,7 @@ from pifopfs.machine import check_socket_path, private_folder
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 128
+BACKLOG = 1024
 CHECK_INTERVAL = 1.0
 """Seconds between looks whether a socket's name is still there."""
 

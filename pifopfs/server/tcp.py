@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import trio
 
 from pifopfs.errors import ServerNotStarted
+from pifopfs.server.secured import TlsStream
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ PLAIN_REFUSED = (
     b"Access-Control-Allow-Origin: *\r\nConnection: close\r\n\r\n%b" % (len(PLAIN), PLAIN)
 )
 
-Serve = Callable[[trio.SSLStream[trio.SocketStream]], Awaitable[object]]
+Serve = Callable[[TlsStream], Awaitable[object]]
 
 
 def bind(hosts: Sequence[str], port: int, optional: Sequence[str] = ()) -> list[socket.socket]:
@@ -135,9 +136,9 @@ class _Welcome:
                 if free:
                     await self._serve(secured)
 
-    async def _shaken(self, stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream] | None:
+    async def _shaken(self, stream: trio.SocketStream) -> TlsStream | None:
         """The connection after its handshake; None where there was none."""
-        secured = trio.SSLStream(stream, self._context, server_side=True, https_compatible=True)
+        secured = TlsStream(stream, self._context)
         try:
             with trio.move_on_after(self._handshake_time):
                 first = await stream.socket.recv(1, socket.MSG_PEEK)

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -74,13 +75,16 @@ def _place(work: Path, spec: FileSpec) -> Path:
 
 
 def produced(specs: Iterable[FileSpec], folder: Path) -> tuple[FileSpec, ...]:
-    """The outputs that are there, in the order in which they are declared. Raises OSError."""
+    """The outputs that are there and their sizes, in the order in which they are declared.
+
+    Raises OSError.
+    """
     found = []
     for spec in specs:
         file = open_output(folder, spec)
         if file is not None:
+            found.append(replace(spec, size=os.fstat(file).st_size))
             os.close(file)
-            found.append(spec)
     return tuple(found)
 
 

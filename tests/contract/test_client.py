@@ -63,7 +63,7 @@ async def test_a_whole_job(client: FunctionClient) -> None:
     assert (await client.start(created.id)).status is Status.RUNNING
     last = await ended(client, created.id)
     assert (last.end_reason, last.exit_code, last.stopped) == ("normal", 0, False)
-    assert last.output == (wire.FileSpec("r", "r.txt"),)
+    assert last.output == (wire.FileSpec("r", "r.txt", size=len(BIG)),)
     assert await client.output_size(created.id, "r") == len(BIG)
     assert await download(client, created.id, "r") == BIG
     piece = await client.log(created.id)

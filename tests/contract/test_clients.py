@@ -171,8 +171,9 @@ def test_the_sequence_of_the_javascript_client(connect: Connect, include_log: st
     assert last["end_reason"] == "normal"
     assert ("log" in last) == (not include_log)
     assert last["output"] == [
-        {"id": "result", "path": "r.json"}, {"id": "text", "path": "coords.csv"}
-    ]  # fmt: skip
+        {"id": "result", "path": "r.json", "size": 6},
+        {"id": "text", "path": "coords.csv", "size": 4},
+    ]
     assert json.loads(call("GET", f"{execution}/output/result")) == [1, 2]
     assert call("GET", f"{execution}/output/text") == b"x,y\n"
     assert call.json("DELETE", execution)["id"] == created["id"]

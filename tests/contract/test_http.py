@@ -116,7 +116,7 @@ async def test_the_execution_object(http: httpx.AsyncClient) -> None:
     assert "output" not in created
     last = (await http.get(await run(http))).json()
     assert last["end_reason"] == "normal"
-    assert last["output"] == [{"id": "r", "path": "r.txt"}]
+    assert last["output"] == [{"id": "r", "path": "r.txt", "size": 2}]
     assert last["log"] == "running\ndone\n"
     assert last["init_date"] <= last["start_date"] <= last["end_date"]
     assert len(last["end_date"]) == len("2023-05-05T16:18:43.123Z")

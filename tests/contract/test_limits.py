@@ -165,7 +165,7 @@ async def test_a_program_that_takes_too_long_is_ended_and_keeps_what_it_made(
     seen = await ended(site, http, script, limits={"max_time": 0.01})
     assert (seen["end_reason"], seen["stopped"]) == ("timeout", False)
     assert seen["log"] == "up\npifopfs: ended: the time limit of 0.01 minutes is over\n"
-    assert seen["output"] == [{"id": "r", "path": "r.txt"}]
+    assert seen["output"] == [{"id": "r", "path": "r.txt", "size": 3}]
 
 
 # ── Disk, log, processes, files ───────────────────────────────────────────────────────────────

@@ -21,12 +21,13 @@ author = "joe"
 function = "fn"
 input = "a"
 output = "r"
+wait = "0.01"
 [warnings]
 fail-on = ["missing_test_data", "missing_auth"]
 """
 """What exists, and that it has to come there: an address that only ever answers 404 is a warning.
 """
-SEED = "20251"
+SEED = "20253"
 """So that the test does not depend on luck; try others after a change of the API."""
 
 

@@ -53,3 +53,18 @@ def test_a_key_is_not_in_the_repr_of_its_document() -> None:
     assert "secret" not in repr(info)
     assert info.max_time == 1.0
     assert info.max_memory is None
+
+
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [(0, 0), (1 << 40, 1 << 40), (None, None), (-1, None), ("7", None), (True, None), (1.5, None)],
+)
+def test_the_size_of_an_output_is_told_or_not(told: object, size: int | None) -> None:
+    document = {"id": "r", "path": "r.txt", "size": told}
+    assert wire.FileSpec.from_json(document) == wire.FileSpec("r", "r.txt", size)
+    assert wire.FileSpec.from_json({"id": "r"}).size is None
+
+
+def test_a_size_that_is_not_known_is_not_told() -> None:
+    assert wire.FileSpec("r", "r.txt").to_json() == {"id": "r", "path": "r.txt"}
+    assert wire.FileSpec("r", "r.txt", 0).to_json() == {"id": "r", "path": "r.txt", "size": 0}

@@ -14,10 +14,10 @@ from typing import Any
 import platformdirs
 
 from pifopfs.api import DEFAULT_ENDPOINT, ApiKey, Deadlines, Endpoint, FunctionClient
-from pifopfs.errors import EndpointInvalid, FunctionArgumentInvalid, OptionInvalid
+from pifopfs.errors import EndpointInvalid, OptionInvalid
 from pifopfs.fuse_options import FuseOptions, parse_options
 from pifopfs.machine import BUBBLEWRAP, ISOLATIONS, LOG_LEVELS, short_key
-from pifopfs.paths import absolute, mountpoint_path
+from pifopfs.paths import absolute, find_folder, mountpoint_path
 from pifopfs.tree.settings import Settings
 
 PREFIX = "PIFOPFS_"
@@ -154,33 +154,6 @@ def find_isolation(flag: str | None, environ: Mapping[str, str]) -> str | None:
     if kind is not None and kind not in ISOLATIONS:
         raise OptionInvalid(f"{PREFIX}ISOLATION is {kind!r}; it is one of {', '.join(ISOLATIONS)}")
     return kind
-
-
-def find_folder(target: str) -> Path | None:
-    """The folder that FUNCTION names, None for `author/id`. Raises FunctionArgumentInvalid."""
-    if target.startswith("example:"):
-        return _example(target.removeprefix("example:"))
-    if target in (".", "..") or target.startswith(("/", "./", "../")):
-        folder = absolute(Path(target))
-        if not folder.is_dir():
-            raise FunctionArgumentInvalid(f"{target} is not a folder; it should hold function.json")
-        return folder.resolve()
-    author, slash, function = target.partition("/")
-    if not (slash and author and function) or "/" in function:
-        raise FunctionArgumentInvalid(
-            f"{target!r} is neither AUTHOR/ID, nor a folder (/…, ./… or ../…), nor example:NAME"
-        )
-    return None
-
-
-def _example(name: str) -> Path:
-    examples = Path(__file__).parent / "examples"
-    known = sorted(path.parent.name for path in examples.glob("*/function.json"))
-    if name not in known:
-        raise FunctionArgumentInvalid(
-            f"there is no example:{name}; there are {', '.join(known) or 'none'}"
-        )
-    return examples / name
 
 
 def _optional_path(flag: Path | None, environ: Mapping[str, str], name: str) -> Path | None:

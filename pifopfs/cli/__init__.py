@@ -1,9 +1,11 @@
 """The command line: arguments to a configuration, errors to a sentence and an exit code.
 
     group       the command `pifopfs`, which loads the module of the command that is called
+    loading     much code at once
     options     types of options
     reporting   failures in a sentence, with an exit code
     background  commands that go on there, and their logs
+    mounting    a mount, from its command line on
 
 Each other module is a command. The only package that prints or exits.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -19,9 +19,28 @@ LOG_SIZE = 4 * 2**20
 
 
 def in_background(
-    run: Callable[[Callable[[], None]], None], log_file: Path, log_level: str
+    run: Callable[[Callable[[], None]], None],
+    log_file: Path,
+    log_level: str,
+    *,
+    keep: Collection[int] = (),
 ) -> NoReturn:
-    """Run in a daemon that logs to a file; exit once it has called `ready`, or has failed."""
+    """Run in a daemon that logs to a file; exit once it has called `ready`, or has failed.
+
+    `keep`: descriptors that it keeps.
+    """
+    outcome = outcome_in_background(run, log_file, log_level, keep=keep)
+    fail(outcome.message, outcome.exit_code)
+
+
+def outcome_in_background(
+    run: Callable[[Callable[[], None]], None],
+    log_file: Path,
+    log_level: str,
+    *,
+    keep: Collection[int] = (),
+) -> daemon.Outcome:
+    """As `in_background`, for a caller who goes on."""
 
     def logged(ready: Callable[[], None]) -> daemon.Outcome:
         log_to(
@@ -37,8 +56,7 @@ def in_background(
         return _outcome(partial(run, ready))
 
     private_folder(log_file.parent)
-    outcome = daemon.in_background(logged, log_file)
-    fail(outcome.message, outcome.exit_code)
+    return daemon.in_background(logged, log_file, keep)
 
 
 def _outcome(run: Callable[[], None]) -> daemon.Outcome:

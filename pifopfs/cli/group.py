@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from pifopfs import __version__
+from pifopfs.cli.loading import loading
 from pifopfs.cli.reporting import EXIT_CODE_HELP
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -33,7 +34,8 @@ class Commands(click.Group):
         """None for a name that is none."""
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"pifopfs.cli.{COMMANDS[cmd_name]}").command
+        with loading():
+            command = import_module(f"pifopfs.cli.{COMMANDS[cmd_name]}").command
         assert isinstance(command, click.Command)  # noqa: S101  # that is what the table says
         return command
 

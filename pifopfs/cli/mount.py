@@ -1,22 +1,16 @@
-"""mount."""
+"""mount: the command line. What it takes is loaded while the server of a folder starts."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import click
-import trio
 
-from pifopfs import config as configuration
-from pifopfs.cli.background import in_background, log_to
+from pifopfs.cli.loading import loading
 from pifopfs.cli.options import FILE, FOLDER, ISOLATION, ISOLATION_HELP, LOG_LEVEL
 from pifopfs.cli.reporting import EXIT_CODE_HELP
-from pifopfs.config import Config
-from pifopfs.mount.runner import Mount
+from pifopfs.paths import find_folder
+from pifopfs.server.embedded import starter
 
 
 @click.command("mount", epilog=EXIT_CODE_HELP)
@@ -51,13 +45,8 @@ def command(function: str, mountpoint: Path, **flags: object) -> None:
 
     The API key comes from --api-key-file, PIFOPFS_API_KEY_FILE or PIFOPFS_API_KEY.
     """
-    config = configuration.load(function, mountpoint, os.environ, **flags)  # type: ignore[arg-type]
-    if config.foreground:
-        log_to(logging.StreamHandler(), config.log_level)
-        _run(config, lambda: None)
-    else:
-        in_background(partial(_run, config), config.log_file, config.log_level)
-
-
-def _run(config: Config, ready: Callable[[], None]) -> None:
-    trio.run(Mount(config, ready).run)
+    folder = find_folder(function)
+    prepared = None if folder is None else starter.prepare(folder)
+    with loading(client=True):
+        from pifopfs.cli.mounting import mount
+    mount(function, mountpoint, flags, prepared)

@@ -10,6 +10,7 @@
     callers     who makes a call
     pages       what the kernel's page cache is told
     processes   what /proc says of him
+    nudges      no read of the kernel's requests blocks for long
     session     mounting, serving, unmounting
 
 The only package that imports pyfuse3.

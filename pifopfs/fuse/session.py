@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Set
 from pathlib import Path
 
 import pyfuse3
@@ -15,6 +13,7 @@ from pifopfs.errors import MountpointInvalid
 from pifopfs.fuse.attributes import Ownership
 from pifopfs.fuse.calls import Calls
 from pifopfs.fuse.interrupts import watch_signals
+from pifopfs.fuse.nudges import nudged
 from pifopfs.fuse.operations import Operations
 from pifopfs.fuse.pages import KernelPages
 from pifopfs.fuse.watchdog import watch_deadlines
@@ -26,9 +25,6 @@ OPTIONS = frozenset({"default_permissions", "noatime", "subtype=pifopfs"})
 
 REQUESTS_AT_ONCE = 100_000
 """Each blocked reader holds one; the default of 99 would let them hang the whole mount."""
-
-NUDGE = 0.5
-"""Seconds between no-op signals, below."""
 
 
 async def serve_mount(
@@ -56,7 +52,7 @@ async def serve_mount(
             "installed? (allow_other needs user_allow_other in /etc/fuse.conf)"
         ) from error
     try:
-        with _nudged():
+        with nudged():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_signals, calls)
                 nursery.start_soon(watch_deadlines, calls, watchdog)
@@ -65,19 +61,3 @@ async def serve_mount(
                 nursery.cancel_scope.cancel()
     finally:
         pyfuse3.close(unmount=True)
-
-
-@contextmanager
-def _nudged() -> Iterator[None]:
-    """A timer that interrupts a blocking read of /dev/fuse.
-
-    The binding reads it while it holds the interpreter's lock, after it was found readable; where
-    the caller was killed in between, the read would freeze the process until the next request.
-    """
-    previous = signal.signal(signal.SIGALRM, lambda *_: None)
-    signal.setitimer(signal.ITIMER_REAL, NUDGE, NUDGE)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -35,15 +35,20 @@ def open_standard_streams() -> None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
-def in_background(run: Callable[[Callable[[], None]], Outcome], log_file: Path) -> Outcome:
-    """Run `run(ready)` in a daemon; return once it has called `ready`, or has ended before."""
+def in_background(
+    run: Callable[[Callable[[], None]], Outcome], log_file: Path, keep: Collection[int] = ()
+) -> Outcome:
+    """Run `run(ready)` in a daemon; return once it has called `ready`, or has ended before.
+
+    Of the descriptors that this process has, it gets the standard ones and `keep`.
+    """
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _become_daemon(run, writing, log_file)
+        _become_daemon(run, writing, log_file, keep)
     os.close(writing)
     try:
         with os.fdopen(reading) as pipe:
@@ -58,7 +63,10 @@ def in_background(run: Callable[[Callable[[], None]], Outcome], log_file: Path) 
 
 
 def _become_daemon(
-    run: Callable[[Callable[[], None]], Outcome], writing: int, log_file: Path
+    run: Callable[[Callable[[], None]], Outcome],
+    writing: int,
+    log_file: Path,
+    keep: Collection[int],
 ) -> NoReturn:
     """In the child: leave the terminal, run, and exit without the parent's cleanup."""
     told = False
@@ -75,7 +83,7 @@ def _become_daemon(
 
     exit_code = 1
     try:
-        _close_inherited(writing)
+        _close_inherited({writing, *keep})
         os.setsid()
         os.chdir("/")
         outcome = run(lambda: tell(Outcome(0)))
@@ -89,10 +97,10 @@ def _become_daemon(
         os._exit(exit_code)
 
 
-def _close_inherited(pipe: int) -> None:
+def _close_inherited(keep: Collection[int]) -> None:
     """Let go of what the caller's shell had open: the mount would hold its locks for life."""
     for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if number > 2 and number != pipe:
+        if number > 2 and number not in keep:
             with contextlib.suppress(OSError):  # that of the listing itself is closed
                 os.close(number)
 

@@ -19,7 +19,12 @@ from pifopfs.api import BulkProcess, FunctionClient
 from pifopfs.config import Config, Limits
 from pifopfs.errors import OptionInvalid
 from pifopfs.fuse import Ownership, serve_mount
-from pifopfs.machine import keep_memory_private, raise_descriptor_limit, runtime_folder
+from pifopfs.machine import (
+    keep_memory_private,
+    raise_descriptor_limit,
+    reuse_memory,
+    runtime_folder,
+)
 from pifopfs.mount.control import serve_control
 from pifopfs.mount.mountpoint import prepare, real_mountpoint
 from pifopfs.mount.records import claimed, recorded
@@ -39,6 +44,7 @@ class Mount:
     def __init__(self, config: Config, ready: Callable[[], None]) -> None:
         """Before there is any thread or event loop: this forks the process for large bodies."""
         keep_memory_private()
+        reuse_memory()
         self._config = config
         self._ready = ready
         self._bulk = BulkProcess.fork()

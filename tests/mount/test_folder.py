@@ -423,3 +423,14 @@ def test_a_function_of_a_folder_whose_description_changes_while_mounted(
         assert "function.json" in mount.out("cat executions/j/error")
         write_function(folder, "cat a.txt > r.txt")
         mount.sh("echo 1 > executions/j/start; cat executions/j/wait executions/j/output/r")
+
+
+def test_a_mount_that_is_refused_leaves_no_server(
+    root: Path, make_function: Callable[..., Path]
+) -> None:
+    mount = folder_mount(make_function(), root)
+    (mount.path / "x").touch()
+    assert mount.pifopfs("mount", mount.target, str(mount.path)).returncode == 6
+    assert mount.pifopfs("mount", mount.target, str(mount.path), "-o", "no").returncode == 2
+    until(lambda: server_pid(mount) is None)
+    assert not list((root / "state" / "pifopfs").glob("folders"))

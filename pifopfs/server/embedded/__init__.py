@@ -2,6 +2,7 @@
 
     place   where its store and its sockets are
     host    the server's side: serve until nobody needs it
+    starter a process that starts it
     guest   the client's side: join the server that is there, or start one
 
 A client holds the server by a connection to its second socket, the lease: the kernel closes it

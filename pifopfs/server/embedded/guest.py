@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import socket
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import trio
 
 from pifopfs.errors import ServerNotStarted
+from pifopfs.server.embedded import starter
 from pifopfs.server.embedded.place import END, GREETING, LONGEST_GREETING, Place
 from pifopfs.server.function_file import load_function
 from pifopfs.server.locks import holder
@@ -27,8 +27,6 @@ RESTART_PAUSE = 5.0
 END_TIMEOUT = 20.0
 TAKEN = 7
 """The exit code of a server that found another one at its place."""
-SECRETS = ("PIFOPFS_API_KEY", "PIFOPFS_API_KEY_FILE")
-"""Of no use to a folder's server, whose programs could read its environment."""
 
 
 class Lease:
@@ -89,18 +87,17 @@ class Lease:
 
     async def _start(self) -> None:
         """Start a server; return when it is ready, or has found another one there."""
-        command = [sys.executable, "-m", "pifopfs", "serve-folder", str(self._folder)]
-        result = await trio.run_process(
-            [*command, f"--linger={self._linger}", f"--isolation={self._isolation}"],
-            stdout=subprocess.DEVNULL,
-            capture_stderr=True,
-            check=False,
-            env={name: value for name, value in os.environ.items() if name not in SECRETS},
-        )
-        if result.returncode not in (0, TAKEN):
-            said = result.stderr.decode("utf-8", "replace").strip().removeprefix("pifopfs: ")
+        settings = {"linger": self._linger, "isolation": self._isolation}
+        said = await _told(starter.take(self._folder), json.dumps(settings).encode() + b"\n")
+        try:
+            outcome = json.loads(said.strip().rpartition(b"\n")[2])
+            code, message = outcome["exit_code"], outcome["message"]
+        except (ValueError, TypeError, KeyError):  # it has died, maybe with words
+            words = said.decode("utf-8", "replace").strip()
+            code, message = None, words.removeprefix("pifopfs: ")
+        if code not in (0, TAKEN):
             raise ServerNotStarted(
-                f"the server of {self._folder} did not start: {said or 'it died'}"
+                f"the server of {self._folder} did not start: {message or 'it died'}"
             )
 
     async def __aenter__(self) -> Lease:
@@ -146,6 +143,19 @@ async def end_embedded(folder: Path) -> None:
             await _until_dead(server)
             return
     raise ServerNotStarted(f"the server of {folder} does not end; see {place.log_file}")
+
+
+async def _told(starting: starter.Starter, settings: bytes) -> bytes:
+    """Have a starter start the server; what it says at its end."""
+    said = b""
+    async with trio.SocketStream(trio.socket.from_stdlib_socket(starting.connection)) as stream:
+        with contextlib.suppress(trio.BrokenResourceError):  # it has died: what it said is here
+            await stream.send_all(settings)
+        with contextlib.suppress(trio.BrokenResourceError):
+            async for piece in stream:
+                said += piece
+    await trio.to_thread.run_sync(starting.process.wait)
+    return said
 
 
 def _peer(stream: trio.SocketStream) -> int:

@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import trio
+from cachetools import LRUCache
 
 from pifopfs import wire
 from pifopfs.errors import (
@@ -48,6 +50,10 @@ class Failure:
     text: str
 
 
+_READ: LRUCache[Execution, wire.Execution] = LRUCache(100)
+"""The records that were looked into last: those of thousands would fill the memory."""
+
+
 class Execution:
     """The state of one execution. Times are nanoseconds of this machine's clock."""
 
@@ -68,17 +74,32 @@ class Execution:
         """A commit is past its checks: no input may be opened for writing."""
         self.input_changes = 0
         """How often an input was made, written, renamed or removed here."""
-        self.commit_lock = trio.Lock()
         self.changed = trio.Event()
         """Set, and replaced, whenever status, gone or dead has changed."""
-        self._seen = wire.Execution.from_json(dict(row.document))
+        self._recorded = row.document
+        self._told: wire.Execution | None = None
         self._unrecorded = False
         """The record could not be written last time."""
         self._checked = float("-inf")
         self._failure: Failure | None = None
         self._fetch = SingleFlight(shared.background, self._ask)
 
+    @cached_property
+    def commit_lock(self) -> trio.Lock:
+        """Held by whoever starts it."""
+        return trio.Lock()
+
     # ── What is known ────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _seen(self) -> wire.Execution:
+        """What the service said last; before that, what an earlier mount has recorded of it."""
+        if self._told is not None:
+            return self._told
+        seen = _READ.get(self)
+        if seen is None:
+            seen = _READ[self] = wire.Execution.from_json(dict(self._recorded.items()))
+        return seen
 
     @property
     def status(self) -> Status:
@@ -180,7 +201,7 @@ class Execution:
         if seen.status is Status.ENDED and self.ended_ns is None:
             self.ended_ns = max(now, self.started_ns or now)
         changed = seen.status is not self.status
-        self._seen = seen
+        self._told = seen
         if changed:
             log.info("%s (%s) is %s", self.name, self.id, self.status)
             self._tell(now)

@@ -1,7 +1,9 @@
 """What a mount must still know after a remount, a crash or a reboot, in one SQLite file.
 
 Executions: name, id, the times this mount saw, the last document the service sent. Inputs: the
-state of each (its bytes are in the staging folder). Every method commits before it returns.
+state of each (its bytes are in the staging folder). Every method commits before it returns, which
+outlives the daemon. A power cut takes what was committed after the last sync and nothing before
+it, so whatever it must not take is synced before the method returns, or by `safe`.
 File names are bytes to Linux, so they are stored as such. When the disk is full, a small reserve
 file makes room: what fills a disk can then be truncated or removed, which needs a record, too.
 """
@@ -12,49 +14,49 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from pifopfs.errors import LocalStorageFailed, LocalStorageFull
+from pifopfs.tree.disk import Disk
 from pifopfs.tree.inputstates import InputState
+from pifopfs.tree.schema import SCHEMA, VERSION
+from pifopfs.tree.storage import FULL
 from pifopfs.wire import ExecutionId
+
+SETTLING = 0.1
+"""Seconds after which what need not be safe at once is made safe."""
 
 RESERVE = 512 * 1024
 """Bytes kept back for recording when the disk is full."""
 
-SCHEMA = """
-CREATE TABLE executions (
-    serial INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: inode numbers rest on it
-    id TEXT NOT NULL UNIQUE,
-    name BLOB NOT NULL UNIQUE,
-    created_ns INTEGER NOT NULL,
-    started_ns INTEGER,
-    ended_ns INTEGER,
-    document TEXT NOT NULL
-) STRICT;
-CREATE TABLE inputs (
-    serial INTEGER NOT NULL REFERENCES executions ON DELETE CASCADE,
-    name BLOB NOT NULL,
-    number INTEGER NOT NULL,                   -- of its staged file, whatever its name is now
-    state TEXT NOT NULL,
-    mode INTEGER,
-    uid INTEGER,
-    gid INTEGER,
-    PRIMARY KEY (serial, name)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE uploaded (                        -- names of which the service may have some version
-    serial INTEGER NOT NULL REFERENCES executions ON DELETE CASCADE,
-    name BLOB NOT NULL,
-    PRIMARY KEY (serial, name)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE boot (id TEXT NOT NULL) STRICT;   -- of the machine when this was last opened
-PRAGMA user_version = 2;
-"""
-VERSION = 2
-
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class StoredDocument(Mapping[str, Any]):
+    """A document as it is recorded, read when somebody looks into it: there may be many."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __getitem__(self, key: str) -> Any:
+        return json.loads(self._text)[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(json.loads(self._text))
+
+    def __len__(self) -> int:
+        return len(json.loads(self._text))
+
+    def items(self) -> ItemsView[str, Any]:
+        """All of it, read once."""
+        return dict(json.loads(self._text)).items()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,16 @@ class Names:
         """`boot` tells this boot of the machine from all others, None: the kernel's name of it."""
         self._path = path
         self._reserve = path.with_name(path.name + ".reserve")
+        self.settling = False
+        """`settle` is under way, and what is recorded now will be safe with the rest."""
+        self.disk = Disk()
+        """Also for the bytes of inputs: they share its rounds."""
         with self._translated():
             self._db = sqlite3.connect(path, isolation_level=None, timeout=2)
             try:
                 self._prepare()
                 self._rebooted(boot or BOOT_ID.read_text().strip())
+                self._log = path.with_name(path.name + "-wal").open("rb", buffering=0)
             except BaseException:
                 self._db.close()
                 raise
@@ -101,7 +108,7 @@ class Names:
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")  # what was answered outlives a power cut
+        self._db.execute("PRAGMA synchronous = NORMAL")  # ordered; `_sync` and `safe` do the rest
         self._db.execute("PRAGMA foreign_keys = ON")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
@@ -126,6 +133,25 @@ class Names:
     def close(self) -> None:
         """Close the file; the record stays."""
         self._db.close()
+        self._log.close()
+
+    async def safe(self, *files: int) -> None:
+        """Return when all that is recorded so far is on the disk, and these open files, too.
+
+        A failure of theirs is logged: their bytes are here for as long as the machine runs.
+        """
+        failures = await self.disk.sync(self._log.fileno(), *files)
+        with self._translated():
+            if self._log.fileno() in failures:
+                raise failures[self._log.fileno()]
+
+    async def settle(self) -> None:
+        """Make what is recorded safe a moment later, together with what comes until then."""
+        if not self.settling:
+            self.settling = True
+            await trio.sleep(SETTLING)
+            self.settling = False
+            await self.safe()
 
     def executions(self) -> list[ExecutionRow]:
         """All that are known, oldest first."""
@@ -136,7 +162,7 @@ class Names:
             ).fetchall()
         return [
             ExecutionRow(row[0], row[1], os.fsdecode(row[2]), row[3], row[4], row[5], document)
-            for row, document in ((row, json.loads(row[6])) for row in rows)
+            for row, document in ((row, StoredDocument(row[6])) for row in rows)
         ]
 
     def serials(self) -> set[int]:
@@ -153,6 +179,7 @@ class Names:
                 "INSERT INTO executions (id, name, created_ns, document) VALUES (?, ?, ?, ?)",
                 (execution, os.fsencode(name), created_ns, json.dumps(document)),
             )
+            self._sync()
         assert cursor.lastrowid is not None  # noqa: S101  # an INSERT always has one
         return cursor.lastrowid
 
@@ -162,6 +189,7 @@ class Names:
             self._write(
                 "UPDATE executions SET name = ? WHERE serial = ?", (os.fsencode(name), serial)
             )
+            self._sync()
 
     def observe(
         self,
@@ -170,7 +198,7 @@ class Names:
         ended_ns: int | None,
         document: Mapping[str, Any],
     ) -> None:
-        """Record what the service said last."""
+        """Record what the service said last. It need not be safe: it says it again."""
         with self._translated():
             self._write(
                 "UPDATE executions SET started_ns = ?, ended_ns = ?, document = ? WHERE serial = ?",
@@ -181,6 +209,7 @@ class Names:
         """Drop an execution and its inputs."""
         with self._translated():
             self._write("DELETE FROM executions WHERE serial = ?", (serial,))
+            self._sync()
 
     def inputs(self, serial: int) -> list[InputRow]:
         """The inputs of an execution."""
@@ -192,14 +221,16 @@ class Names:
             ).fetchall()
         return [InputRow(os.fsdecode(row[0]), *row[1:]) for row in rows]
 
-    def put_input(self, serial: int, row: InputRow) -> None:
-        """Record an input."""
+    def put_input(self, serial: int, row: InputRow, *, safe: bool = True) -> None:
+        """Record an input. Not `safe`: a power cut may bring back what was recorded before."""
         with self._translated():
             self._write(
                 "INSERT OR REPLACE INTO inputs (serial, name, number, state, mode, uid, gid)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (serial, os.fsencode(row.name), *astuple(row)[1:]),
             )
+            if safe:
+                self._sync()
 
     def rename_input(self, serial: int, old: str, new: str, state: str) -> None:
         """Give an input another name, whose input is no more, and a state; both or neither."""
@@ -208,6 +239,7 @@ class Names:
                 "UPDATE OR REPLACE inputs SET name = ?, state = ? WHERE serial = ? AND name = ?",
                 (os.fsencode(new), state, serial, os.fsencode(old)),
             )
+            self._sync()
 
     def drop_input(self, serial: int, name: str) -> None:
         """Forget an input."""
@@ -215,6 +247,7 @@ class Names:
             self._write(
                 "DELETE FROM inputs WHERE serial = ? AND name = ?", (serial, os.fsencode(name))
             )
+            self._sync()
 
     def uploaded(self, serial: int) -> set[str]:
         """The names of which the service may have some version."""
@@ -223,7 +256,9 @@ class Names:
             return {os.fsdecode(row[0]) for row in rows}
 
     def put_uploaded(self, serial: int, name: str, *, known: bool) -> None:
-        """Record whether the service may have some version of a name."""
+        """Record whether the service may have some version of a name. It may have one only once
+        that is `safe`; that it has none need not be, as the other is the more careful.
+        """
         statement = (
             "INSERT OR IGNORE INTO uploaded (serial, name) VALUES (?, ?)"
             if known
@@ -246,6 +281,10 @@ class Names:
         self._keep_reserve()
         return cursor
 
+    def _sync(self) -> None:
+        """As `safe`, while everything waits."""
+        os.fdatasync(self._log.fileno())
+
     def _keep_reserve(self) -> None:
         """Take the reserve from the disk, where there is room for it."""
         if self._reserve.exists():
@@ -260,10 +299,12 @@ class Names:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             kind = LocalStorageFull if _is_full(error) else LocalStorageFailed
             raise kind(str(self._path), f"cannot record: {error}") from error
 
 
-def _is_full(error: sqlite3.Error) -> bool:
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in FULL
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

@@ -159,7 +159,7 @@ def check(folder: Path, possible: list[Step]) -> None:
 
 
 # > After a power cut an input is torn, too, whose bytes had not reached the disk yet: that
-# > takes moments, and an upload that succeeded waits for it.
+# > takes moments, and an upload of up to 1 MiB that succeeded has waited for it.
 @pytest.mark.parametrize("fate", ["kept", "lost", "torn"])
 def test_after_a_power_cut_all_that_was_promised_is_there(
     recording: Recording, tmp_path: Path, fate: str

@@ -15,8 +15,8 @@ import trio
 from pifopfs.api.progress import Progress
 from pifopfs.errors import RequestRejected
 
-PIECE = 256 << 10
-"""Bytes sent at once; a link that takes longer than the stall deadline for them counts as stuck."""
+PIECE = 1 << 20
+"""Bytes that are handed on at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,14 @@ class OpenFile:
     """A regular file by its descriptor, which stays open, and whose position is left alone."""
 
     descriptor: int
+
+
+IDLE = 20.0
+"""Seconds for which somebody may write nothing of a file that is uploaded meanwhile."""
+
+
+BATCH = 4 << 20
+"""Bytes that are waited for together."""
 
 
 class Growing:
@@ -56,22 +64,29 @@ class Growing:
         """It has come to what was wanted, or is whole."""
         self._news.set()
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
+    async def pieces(self) -> AsyncGenerator[bytes | memoryview, None]:
         """All of it, as it comes."""
-        offset = 0
+        offset, pieces = 0, _Pieces(self.descriptor)
         while True:
             news = self._news = trio.Event()
             whole = self.whole  # and so was what `progress` tells now
-            ready = self.progress.want(offset + PIECE) or whole
-            size = min(self.progress.position - offset, PIECE)
-            if size and ready:
-                piece = await _read(self.descriptor, size, offset)
+            ready = self.progress.want(offset + BATCH) or whole
+            end = self.progress.position
+            if not ready:
+                await self._wait(news)
+            while ready and offset < end:
+                piece = await pieces.read(end - offset, offset)
                 offset += len(piece)
                 yield piece
-            elif whole:
+            if whole and offset == end:
                 return
-            else:
-                await news.wait()
+
+    async def _wait(self, news: trio.Event) -> None:
+        """Raises RequestRejected where nobody writes any more."""
+        with trio.move_on_after(IDLE) as scope:
+            await news.wait()
+        if scope.cancelled_caught:
+            raise RequestRejected("upload", f"nothing more was written for {IDLE:g} s")
 
 
 Content = bytes | Path | OpenFile | Growing | AsyncIterable[bytes]
@@ -121,7 +136,7 @@ class UploadBody(httpx.AsyncByteStream):
 
     def __init__(
         self,
-        pieces: AsyncGenerator[bytes, None],
+        pieces: AsyncGenerator[bytes | memoryview, None],
         length: int | None,
         sent: Callable[[], None],
         file: int | None = None,
@@ -143,9 +158,9 @@ class UploadBody(httpx.AsyncByteStream):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> bytes:  # or another buffer: h11 takes any
         try:
-            return await self._pieces.__anext__()
+            return await self._pieces.__anext__()  # type: ignore[return-value]
         except StopAsyncIteration:
             self.exhausted = True
             self._sent()
@@ -176,29 +191,39 @@ def _open_regular(path: Path) -> tuple[int, int]:
     raise OSError(errno.EINVAL, problem, str(path))
 
 
-async def _slices(content: bytes) -> AsyncGenerator[bytes, None]:
+async def _slices(content: bytes) -> AsyncGenerator[bytes | memoryview, None]:
     for start in range(0, len(content), PIECE):
         yield content[start : start + PIECE]
 
 
-async def _file_pieces(file: int, length: int) -> AsyncGenerator[bytes, None]:
-    offset = 0
+async def _file_pieces(file: int, length: int) -> AsyncGenerator[bytes | memoryview, None]:
+    offset, pieces = 0, _Pieces(file)
     while offset < length:
-        size = min(PIECE, length - offset)
-        piece = await _read(file, size, offset)
+        piece = await pieces.read(length - offset, offset)
         offset += len(piece)
         yield piece
 
 
-async def _read(file: int, size: int, offset: int) -> bytes:
-    """Some bytes of a file. Raises RequestRejected where there are none."""
-    piece = await trio.to_thread.run_sync(os.pread, file, size, offset)
-    if not piece:
-        raise RequestRejected("upload", "the file became shorter meanwhile")
-    return piece
+class _Pieces:
+    """Reads a file piece by piece into one buffer: each is good until the next is read."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._buffer = memoryview(bytearray(PIECE))
+
+    async def read(self, size: int, offset: int) -> memoryview:
+        """Some bytes, a piece at the most. Raises RequestRejected where there are none."""
+        piece = self._buffer[:size]
+        try:
+            count = os.preadv(self._file, [piece], offset, os.RWF_NOWAIT)
+        except OSError:  # they are not in memory, or who keeps them does not say
+            count = await trio.to_thread.run_sync(os.preadv, self._file, [piece], offset)
+        if count == 0:
+            raise RequestRejected("upload", "the file became shorter meanwhile")
+        return piece[:count]
 
 
-async def _passed_on(content: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+async def _passed_on(content: AsyncIterable[bytes]) -> AsyncGenerator[bytes | memoryview, None]:
     pieces = aiter(content)
     try:
         async for piece in pieces:

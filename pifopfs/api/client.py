@@ -72,6 +72,7 @@ class FunctionClient(Transfers):
             self._of(execution),
             f"of {execution}",
             params={"include_log": "true", "log_offset": offset},
+            headers={"Accept-Encoding": "gzip"},  # it may be long, and come whole each time
             largest=LARGEST_LOG,
         )
         return await self._read(request, partial(documents.log, execution))

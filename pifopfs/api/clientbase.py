@@ -74,11 +74,18 @@ class ClientBase:
     ) -> None:
         await self._http.__aexit__(kind, error, traceback)
 
-    async def execution(self, execution: ExecutionId) -> wire.Execution:
-        """The Execution object, without its log. Raises ExecutionUnknown."""
+    async def execution(self, execution: ExecutionId, wait: float = 0.0) -> wire.Execution:
+        """The Execution object, without its log. Raises ExecutionUnknown.
+
+        `wait`: seconds in which a server may wait for the end before it answers. Where it can do
+        that, the answer has `waited`.
+        """
+        wait = min(wait, self._deadlines.stall / 2)  # nothing comes meanwhile
         path = self._of(execution)
-        request = without_log(Call.STATUS, "GET", path, f"of {execution}")
-        return await self._read(request, partial(documents.execution, execution))
+        request = without_log(Call.STATUS, "GET", path, f"of {execution}", wait=wait)
+        parse = partial(documents.execution, execution)
+        within = self._deadlines.total + wait
+        return await self._exchange.document(request, parse, within=within, policy=self._reading)
 
     def _of(self, execution: ExecutionId, rest: str = "") -> str:
         part = segment(execution, errors.ExecutionUnknown, f"{execution!r}")

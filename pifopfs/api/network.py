@@ -18,6 +18,8 @@ import httpcore
 import trio
 
 T = TypeVar("T")
+SENT_AT_ONCE = 256 << 10
+"""Bytes; a link that takes longer than the stall deadline for them counts as stuck."""
 NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -81,8 +83,18 @@ class Stream(httpcore.AsyncNetworkStream):
         rest = memoryview(buffer)
         while rest:
             with _bounded(timeout, httpcore.WriteTimeout, httpcore.WriteError):
-                sent = await self._when_ready(partial(self._socket.send, rest), reading=False)
+                sent = await self._when_ready(partial(self._push, rest), reading=False)
                 rest = rest[sent:]
+
+    def _push(self, data: memoryview) -> int:
+        sent, send = 0, self._socket.send
+        try:
+            while sent < len(data):
+                sent += send(data[sent : sent + SENT_AT_ONCE])
+        except NOT_YET:
+            if not sent:
+                raise
+        return sent
 
     async def start_tls(
         self,

@@ -34,12 +34,14 @@ class Request:
         return f"{self.call} {self.subject}"
 
 
-def without_log(call: Call, method: str, path: str, subject: str) -> Request:
+def without_log(call: Call, method: str, path: str, subject: str, *, wait: float = 0.0) -> Request:
     """A request whose answer is an Execution object, without its log, which may be long.
 
     A service may send the log all the same: what was done is not to fail for that.
     """
-    params = {"include_log": "false"}
+    params: dict[str, str | float] = {"include_log": "false"}
+    if wait:
+        params["wait"] = wait
     return Request(call, method, path, subject, params=params, largest=LARGEST_LOG)
 
 

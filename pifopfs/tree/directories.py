@@ -191,7 +191,7 @@ class InputDirectory(JobDirectory):
         self._check()
         check_name(name)
         file, writer = self.job.inputs.create(name, mode, writing=writes(flags))
-        return InputFile(self.job, file), InputHandle(file, writer)
+        return InputFile(self.job, file), InputHandle(file, writer, flags)
 
     async def unlink(self, name: str) -> None:
         self._check()

@@ -18,12 +18,15 @@ from pifopfs.tree.cache import Key
 from pifopfs.tree.coverage import Coverage
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.fetch import Fetch
-from pifopfs.tree.storage import translated
+from pifopfs.tree.storage import read_at, translated
 
 PART = 256 << 10
 """Bytes that are asked for where somebody reads here and there."""
 NEAR = 4 << 20
 """Bytes before which a transfer is waited for, rather than asking for a part."""
+AHEAD = 2 << 20
+MOMENT = 0.004
+"""Seconds."""
 GLANCE = 4 << 20
 """Who has read no more than this of a transfer may have wanted no more."""
 
@@ -62,19 +65,40 @@ class Download:
         while not self.complete and self.error is None:
             await self._progress.wait()
 
-    async def read(self, offset: int, size: int) -> bytes:
+    async def read(self, offset: int, size: int) -> bytes | memoryview:
         """Exactly the bytes asked for, fewer only at the end of the output. Raises its error."""
         end = min(offset + size, await self.know_length())
         while not self.complete and (missing := self._there.end_from(offset)) < end:
             self.check()
             fetch = self._fetch_for(missing)
             wanted = end if fetch.end is None else min(end, fetch.end)
-            if fetch.want(wanted):
-                self._there.add(fetch.start, fetch.position)
-            else:
-                await self._progress.wait()
+            if not fetch.want(wanted):
+                await self._wait(fetch, wanted)
+            self._there.add(fetch.start, fetch.position)
         with translated(self._output):
-            return os.pread(self._file, size, offset)
+            return read_at(self._file, size, offset)
+
+    def read_at_once(self, offset: int, size: int) -> bytes | memoryview | None:
+        """As `read`, None where the bytes are not there yet or something is the matter."""
+        if self.error is not None or self._there.end_from(offset) < offset + size:
+            return None
+        try:
+            return read_at(self._file, size, offset)
+        except OSError:
+            return None
+
+    async def _wait(self, fetch: Fetch, offset: int) -> None:
+        """Wait until a transfer has come to an offset, or for other news of the download.
+
+        Where it comes fast, it is as well to wait for a little more: the next reads need not wait.
+        """
+        ahead = offset + AHEAD if fetch.end is None else min(offset + AHEAD, fetch.end)
+        with trio.move_on_after(MOMENT):
+            if not fetch.want(ahead):
+                await self._progress.wait()
+            return
+        if not fetch.want(offset):
+            await self._progress.wait()
 
     async def _more(self) -> None:
         self.check()

@@ -16,15 +16,15 @@ import contextlib
 from dataclasses import dataclass, field
 from functools import partial
 
-import trio
-
-from pifopfs.api import OpenFile
-from pifopfs.errors import InputOpen, InputTorn, PifopfsError, ServiceError, Unclear
+from pifopfs.errors import FileRemoved, InputOpen, InputTorn, PifopfsError, ServiceError, Unclear
+from pifopfs.tree.early import EarlyUpload
 from pifopfs.tree.execution import Execution
-from pifopfs.tree.inputstates import LACKING, InputEvent, InputState, after
+from pifopfs.tree.inputstates import LACKING, WHOLE, InputEvent, InputState, after, recorded
 from pifopfs.tree.names import InputRow
+from pifopfs.tree.pageusers import PageUsers
 from pifopfs.tree.remote import Remote
-from pifopfs.tree.staged import StagedFile, synced
+from pifopfs.tree.sending import send
+from pifopfs.tree.staged import StagedFile
 from pifopfs.tree.writer import Writer
 
 
@@ -47,8 +47,18 @@ class Input:
     failure: PifopfsError | None = None
     """What the last upload of the bytes as they are failed with."""
     writers: set[Writer] = field(default_factory=set)
+    pages: PageUsers = field(default_factory=PageUsers)
     _generation: int = 0
     """Counts modifications, so that an upload knows whether its bytes are still the latest."""
+    _noted: Writer | None = None
+    """Whose last write is noted all over: another one right after it adds nothing to that. None
+    when an upload or a sync goes by the present generation.
+    """
+
+    _synced: bool = True
+    """What the service has of it is on the disk here, too."""
+    _early: EarlyUpload | None = None
+    """While one writer writes it from its beginning on."""
 
     @property
     def execution(self) -> Execution:
@@ -78,18 +88,28 @@ class Input:
     def happen(self, event: InputEvent) -> None:
         """Go to the next state, and record it before anything rests on it."""
         state = after(self.state, event)
-        if state is not self.state:
-            self._record(state)
-            self.state = state
+        if self._said(state) is not self._said(self.state):
+            self._record(state, safe=self.state in WHOLE and state not in WHOLE)
+        self.state = state
+
+    def _said(self, state: InputState) -> InputState:
+        return recorded(state, synced=self._synced)
 
     def record(self) -> None:
         """Write it to the mount's record."""
         self._record(self.state)
 
-    def _record(self, state: InputState) -> None:
+    def _record(self, state: InputState, *, safe: bool = False) -> None:
+        """`safe` before the bytes that the record calls whole change. All else is within moments:
+        a power cut before that leaves a torn input, or, where the service cannot have any of it,
+        none of a new one.
+        """
         if not self.staged.removed and not self.execution.dead:
-            row = InputRow(self.name, self.number, state, self.mode, self.uid, self.gid)
-            self.execution.shared.names.put_input(self.execution.serial, row)
+            shared, said = self.execution.shared, self._said(state)
+            row = InputRow(self.name, self.number, said, self.mode, self.uid, self.gid)
+            shared.names.put_input(self.execution.serial, row, safe=safe)
+            if not safe and not shared.names.settling:
+                shared.background.start_to_finish(shared.names.settle)
 
     def _modify(self, event: InputEvent = InputEvent.MODIFIED) -> None:
         self._generation += 1
@@ -99,7 +119,8 @@ class Input:
 
     def _cut(self) -> None:
         """A writer is gone in the middle. What the record has of it is as good where it fails."""
-        self._generation += 1
+        self._generation, self._noted = self._generation + 1, None
+        self._not_early()
         torn = after(self.state, InputEvent.CUT)
         if torn is not self.state:
             self.state = torn
@@ -123,6 +144,7 @@ class Input:
         self.staged.open(create=create)
         if not writing:
             return None
+        self._not_early()
         writer = Writer()
         self.writers.add(writer)
         if truncate:
@@ -133,15 +155,37 @@ class Input:
                 self.writers.discard(writer)
                 self.staged.close()
                 raise
+        if (truncate or create) and len(self.writers) == 1 and self.declared:
+            self._early = EarlyUpload(self.remote, self.staged)
         return writer
+
+    def _not_early(self) -> None:
+        """It is not written from its beginning to its end any more."""
+        if self._early is not None:
+            self._early.give_up()
+            self._early = None
+
+    def _wrote(self, offset: int, size: int) -> None:
+        if self._early is not None and not self._early.wrote(offset, size):
+            self._early = None
 
     def _empty(self) -> None:
         if self.staged.stat().st_size or self.state is not InputState.SENT:
             self._modify(InputEvent.BEGUN)
             self.staged.truncate(0)
 
+    def write_at_once(self, writer: Writer | None, offset: int, data: bytes) -> int:
+        """Stage bytes where all is as the writer's last write left it; otherwise 0."""
+        if writer is None or writer is not self._noted or self.execution.dead:
+            return 0
+        written = self.staged.write_at_once(offset, data)
+        if written and self._early is not None:
+            self._wrote(offset, written)
+        return written
+
     def write(self, writer: Writer, offset: int, data: bytes) -> int:
         """Stage bytes. A failure leaves a hole in them. Raises LocalStorageFull and -Failed."""
+        self._noted = None
         try:
             self._modify()
             self.execution.shared.closes.over(writer)
@@ -149,14 +193,19 @@ class Input:
             self.staged.write(offset, data)
             writer.fill(offset, offset + len(data))
         except PifopfsError as error:
+            self._not_early()
             writer.fail(offset, error)
             self.failure = error
             self.execution.note_failure(self.upload_name, error)
             raise
+        self._wrote(offset, len(data))
+        if writer.hole is None and self.state is InputState.WRITING:
+            self._noted = writer
         return len(data)
 
     def truncate(self, size: int, writer: Writer | None) -> None:
         """Set the size. Without a writer (a truncate by path) nothing closes it later."""
+        self._not_early()
         with self.execution.noted(self.upload_name):
             self._modify(InputEvent.MODIFIED if size else InputEvent.BEGUN)
             if writer is not None:
@@ -175,6 +224,7 @@ class Input:
         the bytes were torn before, and this writer has added to them.
         """
         self.execution.check_alive()
+        self._noted = None
         if self.staged.removed:
             return
         if writer.failure is not None:  # the kernel may have told of a short write only
@@ -233,10 +283,15 @@ class Input:
         if self.state is InputState.CLOSED:
             self.execution.shared.background.start_to_finish(self._sync_closed)
 
+    def _latest(self) -> int:
+        """The present generation, for somebody who goes by it: the next write begins another."""
+        self._noted = None
+        return self._generation
+
     async def _sync_closed(self) -> None:
-        generation = self._generation
+        generation = self._latest()
         with self.staged.descriptor() as file:
-            safe = await synced(file)
+            safe = await self.execution.shared.names.disk.synced(file)
         if safe and self.state is InputState.CLOSED and generation == self._generation:
             self.happen(InputEvent.SYNCED)
 
@@ -267,13 +322,15 @@ class Input:
                         return
 
     async def _upload(self, remote: Remote) -> None:
-        execution, generation, was_known = self.execution, self._generation, remote.known
+        execution, generation, was_known = self.execution, self._latest(), remote.known
         try:
             with execution.attempt(f"upload of input {remote.name}"):
                 execution.check_alive()
                 with self.staged.descriptor() as file:
-                    remote.learn(known=True)  # from here on the service may have bytes of it
-                    await self._send(remote, file)
+                    remote.learn(known=True)
+                    synced = await send(
+                        execution, remote.name, file, await self._take_early(remote)
+                    )
         except PifopfsError as error:
             if isinstance(error, ServiceError):
                 unclear = isinstance(error, Unclear) or error.after_unclear
@@ -283,21 +340,27 @@ class Input:
             execution.check_alive()
             raise
         if generation == self._generation and remote is self.remote:
-            self.failure = None
+            self.failure, self._synced = None, synced
             self.happen(InputEvent.FLUSHED if self.writers else InputEvent.UPLOADED)
+            if not synced:
+                execution.shared.background.start_to_finish(self._sync_sent, generation)
 
-    async def _send(self, remote: Remote, file: int) -> None:
-        """Upload, and bring the bytes to the disk meanwhile."""
-        failure: Exception | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(synced, file)
-            try:
-                execution = self.execution
-                await execution.shared.client.upload(execution.id, remote.name, OpenFile(file))
-            except Exception as error:  # noqa: BLE001  # the nursery would wrap it
-                failure = error
-        if failure is not None:
-            raise failure
+    async def _take_early(self, remote: Remote) -> EarlyUpload | None:
+        """What was sent to that name while it was written; nothing else is on its way there."""
+        early, self._early = self._early, None
+        if early is not None and early.remote is not remote:
+            early.give_up()
+            early = None
+        await remote.end_others(early)
+        return early
+
+    async def _sync_sent(self, generation: int) -> None:
+        """Nobody waits for it: until it is done the record does not call the bytes safe."""
+        with contextlib.suppress(FileRemoved), self.staged.descriptor() as file:
+            safe = await self.execution.shared.names.disk.synced_apart(file)
+            if safe and generation == self._generation:
+                self._synced = True
+                self.record()
 
     def check_complete(self) -> None:
         """Raises InputOpen or InputTorn: what keeps `start` from running on these bytes."""

@@ -90,8 +90,22 @@ TRANSITIONS: dict[tuple[InputState, InputEvent], InputState] = {
 }
 """What is not here cannot happen: `after` raises."""
 
+WHOLE = (S.UNSENT, S.SENT)
+"""A record of these is believed after a power cut, so it must be gone before the bytes change."""
+
 LACKING = (S.WRITING, S.CLOSED, S.UNSENT)
 """The service does not have these bytes, and they are to be uploaded."""
+
+
+def recorded(state: InputState, *, synced: bool = True) -> InputState:
+    """What the record says of a state: a mount that finds `flushed` or `writing` does the same.
+
+    Not `synced`: the bytes may not be on the disk yet, so a power cut may have torn them; where
+    there was none they are sent again.
+    """
+    if state is S.SENT and not synced:
+        return S.CLOSED
+    return S.WRITING if state is S.FLUSHED else state
 
 
 def after(state: InputState, event: InputEvent) -> InputState:

@@ -43,6 +43,8 @@ class LiveLog:
         self._users = 0
         self._fetched = float("-inf")
         self._duration = 0.0
+        self._cost = 0
+        """Bytes that the next fetch will bring once more: all, where the service sends no part."""
         self._fetch = SingleFlight(execution.shared.background, self._ask)
         self.size = 0
         self.complete = False
@@ -66,8 +68,12 @@ class LiveLog:
 
     @property
     def _fresh(self) -> bool:
-        limit = self._execution.shared.settings.log_age(self._duration)
-        return trio.current_time() - self._fetched <= limit
+        """As somebody who opens it wants it."""
+        return self._age <= self._execution.shared.settings.log_age(self._duration)
+
+    @property
+    def _age(self) -> float:
+        return trio.current_time() - self._fetched
 
     # ── Readers ──────────────────────────────────────────────────────────────────────────────
 
@@ -149,14 +155,22 @@ class LiveLog:
         """
         if self.readers == 0:
             return
+        if not self._execution.ended:
+            with trio.move_on_after(self._execution.shared.settings.freshness):
+                try:
+                    await self._follow()
+                except ServiceError as error:
+                    self._execution.note_failure("log", error)
         if self._execution.ended:
             await self.refresh()
-            return
-        with trio.move_on_after(self._execution.shared.settings.freshness):
-            try:
-                await self.refresh()
-            except ServiceError as error:
-                self._execution.note_failure("log", error)
+
+    async def _follow(self) -> None:
+        """A long log that comes whole is fetched less often; meanwhile its end is noticed."""
+        settings = self._execution.shared.settings
+        if self._age > settings.follow_age(self._duration, self._cost):
+            await self.refresh()
+        elif self._cost and not self._fresh:
+            await self._execution.refresh()
 
     async def _ask(self) -> None:
         began = trio.current_time()
@@ -184,6 +198,7 @@ class LiveLog:
                 await self._show()
         finally:
             self._unuse()
+        self._cost = 0 if piece.in_pieces else len(piece.content)
         self._execution.observe(piece.execution)
         if overtaken:
             return False

@@ -63,13 +63,25 @@ class Handle:
     untold: Pieces = ()
     """What the kernel must be told of before it has the handle."""
 
-    async def read(self, offset: int, size: int) -> bytes:
+    async def read(self, offset: int, size: int) -> bytes | memoryview:
         """The bytes asked for; fewer only at the end of the file."""
         raise OperationNotPermitted("read", "it is not open for reading")
 
     async def write(self, offset: int, data: bytes) -> int:
         """Write all of `data`."""
         raise OperationNotPermitted("write", "it is not open for writing")
+
+    def read_at_once(self, offset: int, size: int) -> bytes | memoryview | None:
+        """As `read`, where the bytes are here and all is in order; otherwise None, and `read`
+        says what is the matter. Raises nothing.
+        """
+        return None
+
+    def write_at_once(self, offset: int, data: bytes) -> int:
+        """As `write`, where nothing is to be noted of it; otherwise 0, and `write` does it.
+        Raises nothing.
+        """
+        return 0
 
     async def flush(self, *, killed: bool) -> None:
         """Some descriptor of this handle was closed; `killed`: by its process being killed."""

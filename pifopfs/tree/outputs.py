@@ -29,7 +29,7 @@ from pifopfs.tree.downloads import Download
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.growth import Pieces, growth
 from pifopfs.tree.layout import is_file_name
-from pifopfs.tree.storage import translated
+from pifopfs.tree.storage import read_at, translated
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +59,18 @@ class CompleteReader:
     file: int
     complete: bool = True
 
-    async def read(self, offset: int, size: int) -> bytes:
+    async def read(self, offset: int, size: int) -> bytes | memoryview:
         return self.read_now(offset, size)
 
     def read_now(self, offset: int, size: int) -> bytes:
         with translated(self.name):
             return os.pread(self.file, size, offset)
+
+    def read_at_once(self, offset: int, size: int) -> bytes | memoryview | None:
+        try:
+            return read_at(self.file, size, offset)
+        except OSError:
+            return None
 
     def close(self) -> None:
         os.close(self.file)
@@ -77,8 +83,11 @@ class DownloadReader:
     download: Download
     complete: bool = False
 
-    async def read(self, offset: int, size: int) -> bytes:
+    async def read(self, offset: int, size: int) -> bytes | memoryview:
         return await self.download.read(offset, size)
+
+    def read_at_once(self, offset: int, size: int) -> bytes | memoryview | None:
+        return self.download.read_at_once(offset, size)
 
     def close(self) -> None:
         self.download.leave()

@@ -26,6 +26,10 @@ class Settings:
     """How soon the size of an output is asked for again that the service did not answer."""
     function_age: float = 60.0
     """How old the Function object may be when somebody opens it."""
+    log_rate: float = 256 * 1024
+    """Bytes a second, on average, of a log that comes whole each time it is asked for."""
+    longest_follow: float = 60.0
+    """How old such a log may be, however long it is, when somebody follows it."""
     whole_wait: float = 0.25
     """How long an open waits for a whole output: it is mapped and cached like any file then."""
     patience: float = 3.0
@@ -47,3 +51,10 @@ class Settings:
     def log_age(self, last_fetch: float) -> float:
         """How old the log may be when its last fetch took `last_fetch` seconds."""
         return max(self.freshness, 10 * last_fetch)
+
+    def follow_age(self, last_fetch: float, cost: int) -> float:
+        """How old the log may be for somebody who follows it, when its last fetch took
+        `last_fetch` seconds and the next one takes `cost` bytes of what is here already.
+        """
+        by_size = min(cost / self.log_rate, self.longest_follow)
+        return max(self.log_age(last_fetch), by_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -13,7 +13,9 @@ from pifopfs.errors import ServiceError
 from pifopfs.tree.background import Background, SingleFlight
 from pifopfs.tree.cache import OutputCache
 from pifopfs.tree.closes import LastCloses
+from pifopfs.tree.earlyuploads import EarlyUploads
 from pifopfs.tree.layout import is_temporary
+from pifopfs.tree.longpolls import LongPolls
 from pifopfs.tree.names import Names
 from pifopfs.tree.pagecache import PageCache
 from pifopfs.tree.settings import Settings
@@ -68,3 +70,5 @@ class Shared:
     pages: PageCache
     settings: Settings
     function: FunctionInfo
+    long_polls: LongPolls = field(default_factory=LongPolls)
+    early: EarlyUploads = field(default_factory=EarlyUploads)

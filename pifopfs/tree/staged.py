@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import trio
-
 from pifopfs.errors import FileRemoved
-from pifopfs.tree.storage import remove, translated
-
-log = logging.getLogger(__name__)
-
-
-async def synced(file: int) -> bool:
-    """Return when the bytes of an open file are on the disk; whether they are."""
-    try:
-        await trio.to_thread.run_sync(os.fsync, file)
-    except OSError as error:
-        log.warning("a staged input is not safe from a power cut: %s", error)
-        return False
-    return True
+from pifopfs.tree.storage import read_at, remove, translated
 
 
 class StagedFile:
@@ -86,6 +71,21 @@ class StagedFile:
                 written = os.pwrite(self._file, view, offset)
                 view, offset = view[written:], offset + written
 
+    def read_at_once(self, offset: int, size: int) -> bytes | memoryview | None:
+        """As `read`, None where it fails."""
+        try:
+            return read_at(self._file, size, offset)  # type: ignore[arg-type]  # it is open
+        except OSError:
+            return None
+
+    def write_at_once(self, offset: int, data: bytes) -> int:
+        """As `write`, 0 where it fails or comes short."""
+        try:
+            written = os.pwrite(self._file, data, offset)  # type: ignore[arg-type]  # it is open
+        except OSError:
+            return 0
+        return written if written == len(data) else 0
+
     def truncate(self, size: int) -> None:
         """Set the size."""
         with translated(self.path.name):
@@ -100,6 +100,12 @@ class StagedFile:
         )
         with translated(self.path.name):
             os.utime(self._target, ns=times)
+
+    def duplicate(self) -> int:
+        """A descriptor of its own, for reading; the caller closes it. A handle must be open."""
+        assert self._file is not None  # noqa: S101  # a handle is open
+        with translated(self.path.name):
+            return os.dup(self._file)
 
     @contextmanager
     def descriptor(self) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,19 @@ def translated(name: str) -> Iterator[None]:
     except OSError as error:
         kind = LocalStorageFull if error.errno in FULL else LocalStorageFailed
         raise kind(name, f"local disk: {error.strerror or error}") from error
+
+
+_BUFFER = memoryview(bytearray(1 << 20))
+
+
+def read_at(file: int, size: int, offset: int) -> bytes | memoryview:
+    """Bytes of an open file, for who uses them before anything else runs: there is one buffer.
+
+    New memory for each of a large file's reads would cost more than reading. Raises OSError.
+    """
+    if size > len(_BUFFER):
+        return os.pread(file, size, offset)
+    return _BUFFER[: os.preadv(file, [_BUFFER[:size]], offset)]
 
 
 def remove(path: Path) -> None:

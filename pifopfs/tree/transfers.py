@@ -26,9 +26,11 @@ from pifopfs.tree.writer import Writer
 class InputHandle(Handle):
     """An open input."""
 
-    def __init__(self, file: Input, writer: Writer | None) -> None:
+    def __init__(self, file: Input, writer: Writer | None, flags: int) -> None:
+        """`flags`: of the `open`."""
         self.file = file
         self.writer = writer
+        self.direct_io = file.pages.join(flags)
 
     async def read(self, offset: int, size: int) -> bytes:
         return self.file.staged.read(offset, size)
@@ -39,11 +41,18 @@ class InputHandle(Handle):
             return await super().write(offset, data)
         return self.file.write(self.writer, offset, data)
 
+    def read_at_once(self, offset: int, size: int) -> bytes | memoryview | None:
+        return self.file.staged.read_at_once(offset, size)
+
+    def write_at_once(self, offset: int, data: bytes) -> int:
+        return self.file.write_at_once(self.writer, offset, data)
+
     async def flush(self, *, killed: bool) -> None:
         if self.writer is not None:
             await self.file.flush(self.writer, killed=killed)
 
     async def release(self) -> None:
+        self.file.pages.leave(past=self.direct_io)
         self.file.release(self.writer)
 
 
@@ -78,7 +87,7 @@ class InputFile(Node):
         elif flags & os.O_TRUNC:
             raise AccessNotAllowed(self.name)
         writer = self.file.open(writing=writes(flags), truncate=bool(flags & os.O_TRUNC))
-        return InputHandle(self.file, writer)
+        return InputHandle(self.file, writer, flags)
 
     async def change(self, changes: Changes, handle: Handle | None) -> Attributes:
         """chmod, chown and times are remembered, and never count as a modification."""
@@ -110,8 +119,11 @@ class OutputHandle(Handle):
         self.direct_io = self._paging is Paging.NEVER
         self.keep_cache = self._paging is Paging.KEPT
 
-    async def read(self, offset: int, size: int) -> bytes:
+    async def read(self, offset: int, size: int) -> bytes | memoryview:
         return await self._reader.read(offset, size)
+
+    def read_at_once(self, offset: int, size: int) -> bytes | memoryview | None:
+        return self._reader.read_at_once(offset, size)
 
     async def release(self) -> None:
         self._reader.close()

@@ -8,12 +8,14 @@ from __future__ import annotations
 import trio
 
 from pifopfs.errors import (
+    ExecutionUnknown,
     NotWaitable,
     PifopfsError,
     ServiceError,
     WaitEnded,
 )
 from pifopfs.tree.execution import TRANSIENT, Execution
+from pifopfs.tree.longpolls import SECONDS
 
 
 class _Watch:
@@ -89,17 +91,57 @@ class EndWatcher:
             watch.over.set()
 
     async def _poll(self) -> None:
-        execution, settings = self._execution, self._execution.shared.settings
-        answered = trio.current_time()
+        execution, shared = self._execution, self._execution.shared
+        answered, long = trio.current_time(), True
         while not execution.ended and not execution.dead:
-            changed = execution.changed
-            with trio.move_on_after(settings.poll_interval(execution.age)):
-                await changed.wait()
-                continue
             try:
-                await execution.ask()
+                if long and shared.long_polls.possible:
+                    long = await self._ask_for_the_end()
+                else:
+                    await self._ask_later()
                 answered = trio.current_time()
             except TRANSIENT:
-                if trio.current_time() - answered > settings.wait_outage:
+                long = False  # something on the way may cut off what takes its time
+                if trio.current_time() - answered > shared.settings.wait_outage:
                     raise
         self.check()
+
+    async def _ask_for_the_end(self) -> bool:
+        """Ask in a way that is answered at the end, unless somebody else learns of it sooner.
+
+        Whether to ask so again. Raises ServiceError.
+        """
+        execution, polls = self._execution, self._execution.shared.long_polls
+        began, changed = trio.current_time(), execution.changed
+        failure: ServiceError | None = None
+        waited = True
+        with polls.one():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_when, changed, nursery.cancel_scope)
+                try:
+                    seen = await execution.shared.client.execution(execution.id, wait=SECONDS)
+                except ExecutionUnknown:
+                    execution.become_gone()
+                except ServiceError as error:  # the nursery would wrap it
+                    failure = error
+                else:
+                    waited = seen.waited
+                    execution.observe(seen)
+                nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return changed.is_set() or polls.worth_it(trio.current_time() - began, waited=waited)
+
+    async def _ask_later(self) -> None:
+        """Ask after the interval, unless somebody else has learnt something meanwhile."""
+        execution = self._execution
+        interval = execution.shared.settings.poll_interval(execution.age)
+        with trio.move_on_after(interval) as pause:
+            await execution.changed.wait()
+        if pause.cancelled_caught:
+            await execution.ask()
+
+
+async def _cancel_when(changed: trio.Event, scope: trio.CancelScope) -> None:
+    await changed.wait()
+    scope.cancel()

@@ -109,8 +109,6 @@ def _retried(operation: str, fault: str) -> bool:
         return False
     if operation == "start" and isinstance(FAULTS[fault], OfConnections):
         return fault in RETRIED  # it meets the question for the status that comes first
-    if operation == "output" and isinstance(FAULTS[fault], OfConnections):
-        return True  # it meets the question for the size, without which one can do
     if operation in NEVER_RETRIED:
         return False
     return fault in RETRIED or (fault in RETRIED_READS and OPERATIONS[operation].reads)

@@ -69,6 +69,7 @@ def test_a_truncating_open_that_failed_left_a_writer(job: Mount, service: FakeSe
     job.sh("echo old > executions/j/input/coords")
     (record,) = (job.root / "state").rglob("names.sqlite")
     with sqlite3.connect(record, isolation_level=None) as other:
+        until(lambda: other.execute("SELECT state FROM inputs").fetchall() == [("sent",)])
         other.execute("BEGIN IMMEDIATE")
         result = job.sh("echo new > executions/j/input/coords", check=False)
         assert "Input/output error" in result.stderr

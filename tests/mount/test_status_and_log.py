@@ -177,6 +177,29 @@ def test_a_service_without_offsets_sends_whole_logs(job: Mount, service: FakeSer
     assert job.out("stat -c %i executions/j/log") == inode
 
 
+# > its end is noticed as ever.
+def test_a_long_log_that_comes_whole_is_seldom_fetched_by_tail_f_and_whole_at_the_end(
+    job: Mount, service: FakeService
+) -> None:
+    service.supports_log_offset = False
+    start(job, service)
+    service.only().log = b"0123456789abcde\n" * 200_000
+    tail = job.spawn("tail", "-n", "1", "-s", "0.1", "-f", "executions/j/log")
+    try:
+        assert tail.stdout is not None
+        assert os.read(tail.stdout.fileno(), 100) == b"0123456789abcde\n"
+        asked = service.count("status")
+        until(lambda: service.count("status") > asked + 4)
+        assert service.count("log") == 1
+        service.only().log += b"last\n"
+        service.only().end()
+        assert select.select([tail.stdout], [], [], 10)[0], "tail did not see the end"
+        assert os.read(tail.stdout.fileno(), 100) == b"last\n"
+    finally:
+        tail.kill()
+        tail.communicate(timeout=10)
+
+
 def test_a_log_of_some_megabytes(job: Mount, service: FakeService) -> None:
     start(job, service)
     service.only().log = b"0123456789abcde\n" * 200_000

@@ -104,16 +104,22 @@ class BulkProcess:
         channel = Channel(self._end)
         self._outbox, messages = trio.open_memory_channel[Posted](math.inf)
         self._post(Configure(make_client))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, channel)
-            nursery.start_soon(_deliver, channel, messages)
-            try:
-                yield
+        failure: Exception | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._listen, channel)
+                nursery.start_soon(_deliver, channel, messages)
+                try:
+                    yield
+                except Exception as error:  # noqa: BLE001  # the nursery would wrap it
+                    failure = error
                 nursery.cancel_scope.cancel()
-            finally:
-                self._outbox = None
-                channel.close()
-                await self._end_of_it()
+        finally:
+            self._outbox = None
+            channel.close()
+            await self._end_of_it()
+        if failure is not None:
+            raise failure
 
     async def _end_of_it(self) -> None:
         """It ends by itself when nobody listens any more."""

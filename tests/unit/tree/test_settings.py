@@ -34,3 +34,21 @@ def test_a_look_is_at_most_a_second_old() -> None:
 def test_a_log_that_is_slow_to_fetch_is_fetched_less_often() -> None:
     assert SETTINGS.log_age(0.01) == 1.0
     assert SETTINGS.log_age(3.0) == 30.0
+
+
+# > Where the service can only send the whole log, who follows it has it fetched the less often the
+# > longer it is: every 4 s for each MiB, at least once a minute;
+def test_a_long_log_that_comes_whole_is_fetched_less_often_by_who_follows_it() -> None:
+    assert SETTINGS.follow_age(0.01, 100_000) == 1.0
+    assert SETTINGS.follow_age(0.01, 10 << 20) == 40.0
+    assert SETTINGS.follow_age(0.01, 1 << 30) == 60.0
+    assert SETTINGS.follow_age(10.0, 0) == SETTINGS.log_age(10.0)
+
+
+def test_a_minute_of_following_takes_at_most_three_times_the_log() -> None:
+    for size in (1 << 20, 10 << 20, 1 << 30):
+        now, fetched = 0.0, 0
+        while now < 60:
+            fetched += size
+            now += SETTINGS.follow_age(0.01, size)
+        assert fetched <= max(3 * size, 16 << 20)

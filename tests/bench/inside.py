@@ -11,8 +11,12 @@ import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+AT_ONCE = 32
+"""Threads of a crowd."""
 
 
 def command_random(path: str, count: str, block: str) -> dict[str, float]:
@@ -52,6 +56,24 @@ def command_notice(executions: str, length: str, times: str) -> list[float]:
         late.append(noticed - float((execution / "output" / "r").read_text()))
         execution.rmdir()
     return late
+
+
+def command_write(folder: str, count: str, source: str) -> dict[str, float]:
+    """Seconds for so many files, each with what `source` has."""
+    content = Path(source).read_bytes()
+    return _crowd(count, lambda number: Path(folder, f"c{number}").write_bytes(content))
+
+
+def command_read(folder: str, count: str) -> dict[str, float]:
+    """Seconds for as many that are read, and their bytes."""
+    return _crowd(count, lambda number: len(Path(folder, f"c{number}").read_bytes()))
+
+
+def _crowd(count: str, work: Callable[[int], int]) -> dict[str, float]:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        begun = time.perf_counter()
+        total = sum(threads.map(work, range(int(count))))
+        return {"seconds": time.perf_counter() - begun, "bytes": total}
 
 
 def main(words: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,9 @@ while [ "$times" -gt 0 ]; do cat piece; sleep "$pause"; times=$((times - 1)); do
 }
 """Their scripts; each has the input `a` as a.txt and the output `r` as r.txt."""
 
+CROWD = "crowd"
+"""A function with many inputs, c0, c1, …, and as many outputs, which are the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -47,10 +50,20 @@ class Service:
 
 
 @contextmanager
-def open_service(folder: Path) -> Iterator[Service]:
-    """The local server in this folder, while the block runs. Raises RowFailed."""
+def open_service(folder: Path, crowd: Sequence[str]) -> Iterator[Service]:
+    """The local server in this folder, while the block runs; `crowd` are the inputs of CROWD.
+
+    Raises RowFailed.
+    """
+    author = folder / "functions" / "joe"
     for name, script in FUNCTIONS.items():
-        write_function(folder / "functions" / "joe" / name, script)
+        write_function(author / name, script)
+    files = {
+        kind: [{"id": name, "path": f"{kind}-{name}"} for name in crowd]
+        for kind in ("input", "output")
+    }
+    script = 'for file in input-*; do cp "$file" "output-${file#input-}"; done'
+    write_function(author / CROWD, script, **files)
     env = environment(folder)
     socket = folder / "run" / "s.sock"
     command = [PIFOPFS, "serve", folder / "functions", "--port", "0", "--socket", socket]

@@ -54,6 +54,8 @@ class ControlHandle(Handle):
 class ControlFile(JobFile):
     """`start` and `stop`: any write acts, so does a truncating open or a touch."""
 
+    __slots__ = ()
+
     @abstractmethod
     async def _action(self) -> None:
         """What a write does."""
@@ -97,6 +99,8 @@ class ControlFile(JobFile):
 class StartFile(ControlFile):
     """`start`."""
 
+    __slots__ = ()
+
     async def _action(self) -> None:
         await self.job.start()
 
@@ -106,6 +110,8 @@ class StartFile(ControlFile):
 
 class StopFile(ControlFile):
     """`stop`."""
+
+    __slots__ = ()
 
     async def _action(self) -> None:
         await self.job.stop()

@@ -34,6 +34,8 @@ ALIAS_SLOT = 63
 class Root(Directory):
     """The mountpoint."""
 
+    __slots__ = ("_children", "_mounted_ns")
+
     def __init__(self, function: FunctionFile, executions: ExecutionsDirectory) -> None:
         super().__init__(ROOT_INO, "/")
         self._children: dict[str, Node] = {"function.json": function, "executions": executions}
@@ -55,6 +57,8 @@ class Root(Directory):
 class Alias(Node):
     """`exec_…`, where the execution has a name here: a symbolic link to it."""
 
+    __slots__ = ("_job",)
+
     def __init__(self, job: Job) -> None:
         super().__init__(job.ino(ALIAS_SLOT), job.execution.id)
         self._job = job
@@ -69,6 +73,8 @@ class Alias(Node):
 
 class ExecutionsDirectory(Directory):
     """`executions/`."""
+
+    __slots__ = ("_executions",)
 
     def __init__(self, executions: Executions) -> None:
         super().__init__(EXECUTIONS_INO, "executions")
@@ -113,6 +119,8 @@ class ExecutionsDirectory(Directory):
 class JobDirectory(Directory):
     """A directory of one execution. Once that is terminated it is empty."""
 
+    __slots__ = ("job",)
+
     def __init__(self, job: Job, slot: int, name: str) -> None:
         super().__init__(job.ino(slot), name)
         self.job = job
@@ -131,6 +139,8 @@ class JobDirectory(Directory):
 
 class ExecutionDirectory(JobDirectory):
     """`executions/NAME`."""
+
+    __slots__ = ()
 
     def __init__(self, job: Job) -> None:
         super().__init__(job, DIRECTORY_SLOT, job.execution.name)
@@ -172,6 +182,8 @@ class ExecutionDirectory(JobDirectory):
 class InputDirectory(JobDirectory):
     """`input/`."""
 
+    __slots__ = ()
+
     def __init__(self, job: Job) -> None:
         super().__init__(job, FIXED["input"].slot, "input")
 
@@ -207,6 +219,8 @@ class InputDirectory(JobDirectory):
 
 class OutputDirectory(JobDirectory):
     """`output/`: empty until the end."""
+
+    __slots__ = ()
 
     def __init__(self, job: Job) -> None:
         super().__init__(job, FIXED["output"].slot, "output")

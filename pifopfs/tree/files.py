@@ -30,6 +30,8 @@ class SnapshotHandle(Handle):
 class FunctionFile(Node):
     """`function.json`: the Function object."""
 
+    __slots__ = ("_function", "_mounted_ns")
+
     def __init__(self, function: FunctionInfo, mounted_ns: int) -> None:
         super().__init__(FUNCTION_INO, "function.json")
         self._function = function
@@ -74,6 +76,8 @@ VALUES = {
 class ValueFile(JobFile):
     """`id`, `status`, `end_reason`, `exit_code`, `status.json`, `error`."""
 
+    __slots__ = ()
+
     def attributes(self) -> Attributes:
         execution = self.job.execution
         size = len(VALUES[self.name].render(execution))
@@ -109,6 +113,8 @@ class LogHandle(Handle):
 
 class LogFile(JobFile):
     """`log`."""
+
+    __slots__ = ()
 
     def attributes(self) -> Attributes:
         log = self.job.log

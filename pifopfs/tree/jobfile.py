@@ -10,6 +10,8 @@ from pifopfs.tree.nodes import LIVE, Attributes, Node
 class JobFile(Node):
     """One of the fixed files of an execution."""
 
+    __slots__ = ("job",)
+
     def __init__(self, job: Job, name: str) -> None:
         super().__init__(job.ino(FIXED[name].slot), name)
         self.job = job

@@ -98,11 +98,15 @@ class Handle:
 
 
 class Node(ABC):
-    """A file or directory."""
+    """A file or directory. There may be very many: every kind of them has slots."""
+
+    __slots__ = ("ino", "lookups", "name")
 
     def __init__(self, ino: int, name: str) -> None:
         self.ino = ino
         self.name = name
+        self.lookups = 0
+        """How often the kernel was told of it, less what it has forgotten."""
 
     @abstractmethod
     def attributes(self) -> Attributes:
@@ -130,6 +134,8 @@ class Node(ABC):
 
 class Directory(Node):
     """A directory."""
+
+    __slots__ = ()
 
     async def lookup(self, name: str) -> Node:
         """The entry `name`. Raises NoSuchName."""

@@ -59,6 +59,8 @@ class InputHandle(Handle):
 class InputFile(Node):
     """One file of `input/`: writable while pending, readable always."""
 
+    __slots__ = ("file", "job")
+
     def __init__(self, job: Job, file: Input) -> None:
         super().__init__(file.ino, file.name)
         self.job = job
@@ -133,6 +135,8 @@ class OutputHandle(Handle):
 
 class OutputFile(Node):
     """One file of `output/`."""
+
+    __slots__ = ("job", "output")
 
     def __init__(self, job: Job, output: Output) -> None:
         super().__init__(output.ino, output.name)

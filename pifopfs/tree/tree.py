@@ -43,7 +43,6 @@ class Tree:
         self.executions = executions
         self._shared = shared
         self._nodes: dict[int, Node] = {root.ino: root}
-        self._lookups: dict[int, int] = {root.ino: 1}
 
     @property
     def pages(self) -> PageCache:
@@ -63,18 +62,16 @@ class Tree:
 
     def remember(self, node: Node) -> None:
         """The kernel has been told of this node, once more."""
-        self._nodes.setdefault(node.ino, node)
-        self._lookups[node.ino] = self._lookups.get(node.ino, 0) + 1
+        self._nodes.setdefault(node.ino, node).lookups += 1
 
     def forget(self, lookups: Sequence[tuple[int, int]]) -> None:
         """The kernel has forgotten so many lookups of each number. Raises nothing."""
         for ino, count in lookups:
-            left = self._lookups.get(ino, 0) - count
-            if left > 0 or ino == ROOT_INO:
-                self._lookups[ino] = max(left, 1)
-            else:
-                self._lookups.pop(ino, None)
-                self._nodes.pop(ino, None)
+            node = self._nodes.get(ino)
+            if node is not None and ino != ROOT_INO:
+                node.lookups -= count
+                if node.lookups <= 0:
+                    del self._nodes[ino]
 
     def space(self) -> os.statvfs_result:
         """The disk that inputs are staged on."""

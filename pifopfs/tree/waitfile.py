@@ -61,6 +61,8 @@ class WaitHandle(Handle):
 class WaitFile(JobFile):
     """`wait`: reachable by name, not listed."""
 
+    __slots__ = ()
+
     def attributes(self) -> Attributes:
         return self._attributes(0, self.job.execution.changed_ns)
 

@@ -181,15 +181,19 @@ def cpu_seconds(pids: Sequence[int]) -> float:
 
 
 def memory(pids: Sequence[int]) -> dict[str, float]:
-    """VmHWM and VmRSS, each summed over the processes, in megabytes of 2^20."""
-    sums = {"VmHWM": 0.0, "VmRSS": 0.0}
-    for pid in pids:
-        try:
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        except FileNotFoundError:
-            continue
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name in sums:
-                sums[name] += int(value.split()[0]) / 1024
-    return sums
+    """VmHWM and VmRSS of the first, with what the others have of their own (Private_Dirty): they
+    are forked from it. In megabytes of 2^20.
+    """
+    first, *others = pids
+    own = sum(_field(pid, "smaps_rollup", "Private_Dirty") for pid in others)
+    return {name: _field(first, "status", name) + own for name in ("VmHWM", "VmRSS")}
+
+
+def _field(pid: int, file: str, name: str) -> float:
+    """Megabytes that a file of /proc/PID tells; none where the process has gone."""
+    try:
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    found = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    return int(next(found, "0")) / 1024

@@ -16,6 +16,7 @@ from pifopfs.fuse.interrupts import watch_signals
 from pifopfs.fuse.nudges import nudged
 from pifopfs.fuse.operations import Operations
 from pifopfs.fuse.pages import KernelPages
+from pifopfs.fuse.readahead import read_far_ahead
 from pifopfs.fuse.watchdog import watch_deadlines
 from pifopfs.tree.tree import Tree
 
@@ -56,6 +57,7 @@ async def serve_mount(
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_signals, calls)
                 nursery.start_soon(watch_deadlines, calls, watchdog)
+                nursery.start_soon(read_far_ahead, mountpoint)
                 task_status.started()
                 await pyfuse3.main(max_tasks=REQUESTS_AT_ONCE)
                 nursery.cancel_scope.cancel()

@@ -20,7 +20,7 @@ from pifopfs.tree.staged import StagedFile
 
 log = logging.getLogger(__name__)
 
-BEGIN = 16 << 20
+BEGIN = 4 << 20
 """Bytes that are written before the first are sent: most inputs are shorter."""
 NOT_SUPPORTED = {400, 405, 411, 415, 422, 501}
 """How a service refuses a body whose length it is not told."""

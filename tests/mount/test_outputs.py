@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from pathlib import Path
+
+import pytest
 
 from tests.fakeservice import FakeService, dribble, refuse, short, until
 from tests.mount.harness import Mount
@@ -261,3 +265,12 @@ def test_cached_outputs_of_an_execution_that_is_gone_stay_readable(
     assert job.out("cat executions/j/output/result") == "42"
     assert job.out("cat executions/j/status") == "gone\n"
     assert job.out("cat executions/j/output/result") == "42"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may set it")
+def test_the_kernel_reads_a_megabyte_ahead(job: Mount) -> None:
+    device = os.lstat(job.path).st_dev
+    path = Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
+    if not os.access(path, os.W_OK):
+        pytest.skip("/sys is not for writing here")
+    until(lambda: path.read_text() == "1024\n")

@@ -25,8 +25,9 @@ PART = 256 << 10
 NEAR = 4 << 20
 """Bytes before which a transfer is waited for, rather than asking for a part."""
 AHEAD = 2 << 20
+"""Bytes behind those that are read which are waited for, too."""
 MOMENT = 0.004
-"""Seconds."""
+"""Seconds for which they are."""
 GLANCE = 4 << 20
 """Who has read no more than this of a transfer may have wanted no more."""
 

@@ -33,13 +33,16 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Upload the file that comes with this; `growing`: as far as it will have come."""
+    """Upload the file that comes with this; `growing`: as far as it will have come, unless it is
+    `whole` already.
+    """
 
     number: int
     place: int
     execution: ExecutionId
     input: str
     growing: bool
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)

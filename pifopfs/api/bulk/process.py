@@ -61,14 +61,14 @@ class Transfer:
     began: Callable[[Head], None] = _nothing
     arrived: Callable[[], None] = lambda: None
     ended: trio.Event = field(default_factory=trio.Event)
+    """It is over there, too: its place can be another's."""
     result: object = None
     error: Exception | None = None
 
     def end(self, result: object, error: Exception | None) -> None:
-        """There is no more to come."""
-        if not self.ended.is_set():
-            self.result, self.error = result, error
-            self.ended.set()
+        """There is no more to come. What it was refused with here goes first."""
+        self.result, self.error = result, self.error or error
+        self.ended.set()
 
 
 class BulkProcess:
@@ -162,7 +162,8 @@ class BulkProcess:
         try:
             transfer.began(message.head)
         except PifopfsError as error:
-            transfer.end(None, error)
+            transfer.error = error
+            self._post(Cancel(message.number))
 
     # ── Transfers ────────────────────────────────────────────────────────────────────────────
 
@@ -180,7 +181,10 @@ class BulkProcess:
             transfer = Transfer(incoming.progress, incoming.began, incoming.arrived)
             number = next(self._numbers)
             order = Save(number, place, execution, output, expected, span)
-            await self._until_ended(number, transfer, order, incoming.file)
+            try:
+                await self._until_ended(number, transfer, order, incoming.file)
+            finally:  # the place is another's from now on
+                incoming.move_to(Progress())
 
     async def send(
         self, execution: ExecutionId, input_id: str, content: OpenFile | Growing
@@ -189,11 +193,16 @@ class BulkProcess:
         with self._progress.taken() as place:
             number = next(self._numbers)
             growing = isinstance(content, Growing)
-            order = Send(number, place, execution, input_id, growing)
+            whole = not isinstance(content, Growing) or content.whole
+            order = Send(number, place, execution, input_id, growing, whole)
             transfer = Transfer(self._progress.at(place))
             if isinstance(content, Growing):
                 content.sent_elsewhere(transfer.progress, partial(self._grown, number, content))
-            await self._until_ended(number, transfer, order, content.descriptor)
+            try:
+                await self._until_ended(number, transfer, order, content.descriptor)
+            finally:  # the place is another's from now on, though somebody may still write
+                if isinstance(content, Growing):
+                    content.sent_elsewhere(Progress(), content.wake)
             assert isinstance(transfer.result, InputInfo)  # noqa: S101  # it was asked for
             return transfer.result
 

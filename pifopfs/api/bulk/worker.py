@@ -107,5 +107,6 @@ class Worker:
         content: OpenFile | Growing = OpenFile(file)
         if order.growing:
             content = Growing(file, self._progress.at(order.place))
+            content.whole = order.whole
             self._growing[order.number] = content
         return await self._client.upload(order.execution, order.input, content)

@@ -258,3 +258,60 @@ async def test_when_the_process_is_killed_its_transfers_fail_and_the_next_ones_d
     await client.save(E, "r", sink, expected=len(BIG))
     assert sink.content() == BIG
     assert "the process that moves large bodies has died" in caplog.text
+
+
+async def test_a_place_that_another_transfer_has_was_still_written_by_the_one_before(
+    client: FunctionClient, service: FakeService, sink: Sink, root: Path
+) -> None:
+    """Who still wrote a file whose upload had failed moved the end of another's download."""
+    service.executions[E].end(r=BIG)
+    growing = Growing(sink.file)
+    os.pwrite(sink.file, BIG, 0)
+    growing.come_to(len(BIG))
+    growing.finish()
+    with pytest.raises(errors.InputsClosed):
+        await client.upload(E, "coords", growing)
+    first, second = Sink(root / "first"), Sink(root / "second")
+    await client.save(E, "r", first, expected=len(BIG))
+    release = threading.Event()
+    service.fault("output", hang(release, 30))
+    with trio.move_on_after(1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: client.save(E, "r", second, expected=len(BIG)))
+            await trio.sleep(0.2)
+            growing.come_to(3_000_000_000)
+            assert second.progress.position == 0
+            assert first.progress.position == len(BIG)
+    release.set()
+    for each in (first, second):
+        os.close(each.file)
+
+
+async def test_an_output_that_is_refused_at_its_beginning_has_ended_over_there(
+    client: FunctionClient, service: FakeService, sink: Sink
+) -> None:
+    """It went on, into a file and a place that were no longer its own."""
+    service.executions[E].end(r=BIG)
+
+    def refused(head: Head) -> None:
+        raise errors.OutputChanged("r", "another one")
+
+    sink.began = refused
+    with pytest.raises(errors.OutputChanged):
+        await client.save(E, "r", sink, expected=len(BIG))
+    size = os.fstat(sink.file).st_size
+    await trio.sleep(0.3)
+    assert os.fstat(sink.file).st_size == size
+
+
+async def test_a_file_that_was_whole_before_its_upload_began_was_waited_for(
+    client: FunctionClient, service: FakeService, sink: Sink
+) -> None:
+    """Nobody told that it was, so its close took 20 s and a second upload."""
+    os.pwrite(sink.file, BIG, 0)
+    growing = Growing(sink.file)
+    growing.come_to(len(BIG))
+    growing.finish()
+    with trio.fail_after(10):
+        await client.upload(E, "coords", growing)
+    assert service.executions[E].inputs["coords"] == BIG

@@ -29,7 +29,7 @@ from pifopfs.errors import (
     Unclear,
 )
 from pifopfs.tree.background import SingleFlight
-from pifopfs.tree.names import ExecutionRow
+from pifopfs.tree.rows import ExecutionRow
 from pifopfs.tree.shared import Shared
 from pifopfs.wire import FileSpec, Status
 

@@ -26,7 +26,7 @@ from pifopfs.errors import (
 from pifopfs.tree import layout
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.job import Job
-from pifopfs.tree.names import ExecutionRow
+from pifopfs.tree.rows import ExecutionRow
 from pifopfs.tree.shared import Shared
 from pifopfs.wire import ExecutionId, Status
 

@@ -20,9 +20,9 @@ from pifopfs.errors import FileRemoved, InputOpen, InputTorn, PifopfsError, Serv
 from pifopfs.tree.early import EarlyUpload
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.inputstates import LACKING, WHOLE, InputEvent, InputState, after, recorded
-from pifopfs.tree.names import InputRow
 from pifopfs.tree.pageusers import PageUsers
 from pifopfs.tree.remote import Remote
+from pifopfs.tree.rows import InputRow
 from pifopfs.tree.sending import send
 from pifopfs.tree.staged import StagedFile
 from pifopfs.tree.writer import Writer

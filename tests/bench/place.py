@@ -19,7 +19,7 @@ from tests.bench.service import Service, open_service
 T = TypeVar("T")
 BLOCK = 1 << 20
 BODIES = "exec_ENDED1"
-"""Executions of the origin that have ended: with large outputs, with many small ones."""
+"""The execution of the origin that has ended, with large outputs."""
 
 
 @dataclass(frozen=True, slots=True)

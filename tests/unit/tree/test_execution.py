@@ -9,7 +9,7 @@ import pytest
 
 from pifopfs.errors import LocalStorageFull
 from pifopfs.tree.execution import Execution
-from pifopfs.tree.names import ExecutionRow
+from pifopfs.tree.rows import ExecutionRow
 from pifopfs.wire import Execution as Seen
 from pifopfs.wire import ExecutionId, Status
 

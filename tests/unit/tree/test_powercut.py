@@ -21,7 +21,8 @@ from pifopfs.server.removal import remove
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.inputfolder import InputFolder
 from pifopfs.tree.inputstates import InputState
-from pifopfs.tree.names import ExecutionRow, Names
+from pifopfs.tree.names import Names
+from pifopfs.tree.rows import ExecutionRow
 from tests.fakeservice import FakeService, Handler, refuse, until
 from tests.mount.harness import PIFOPFS, Mount
 from tests.powercut import Call, Disk, read_trace, traced

@@ -15,7 +15,7 @@ from pifopfs.errors import ConnectionBroken
 from pifopfs.tree.background import Background
 from pifopfs.tree.execution import Execution
 from pifopfs.tree.longpolls import AT_ONCE, LongPolls
-from pifopfs.tree.names import ExecutionRow
+from pifopfs.tree.rows import ExecutionRow
 from pifopfs.tree.settings import Settings
 from pifopfs.tree.waiting import EndWatcher
 from pifopfs.wire import ExecutionId

@@ -176,6 +176,36 @@ IN_PLACE = (
 )
 
 
+# > a shared `mmap`, while somebody has the file open for writing only | refused | ENODEV
+def test_who_only_writes_and_who_reads_through_the_page_cache_never_meet(job: Mount) -> None:
+    job.sh("echo old > executions/j/input/coords")
+    job.python(
+        """
+import errno, mmap, os
+PATH = "executions/j/input/coords"
+reader = os.open(PATH, os.O_RDONLY)
+assert os.read(reader, 100) == b"old\\n"
+writer = os.open(PATH, os.O_WRONLY)  # there is a reader with pages
+os.pwrite(writer, b"new", 0)
+assert os.pread(reader, 100, 0) == b"new\\n"
+assert len(mmap.mmap(reader, 0, prot=mmap.PROT_READ)) == 4
+os.close(writer), os.close(reader)
+writer = os.open(PATH, os.O_WRONLY)
+os.pwrite(writer, b"now", 0)
+reader = os.open(PATH, os.O_RDONLY)
+assert os.read(reader, 100) == b"now\\n"
+os.pwrite(writer, b"NOW", 0)
+assert os.pread(reader, 100, 0) == b"NOW\\n"
+try:
+    mmap.mmap(reader, 0, prot=mmap.PROT_READ)
+except OSError as error:
+    assert error.errno == errno.ENODEV
+else:
+    raise AssertionError("it was mapped")
+"""
+    )
+
+
 # > `mmap`, `ftruncate`, `O_APPEND`, `O_EXCL` | as on a local disk
 def test_files_are_changed_in_place_as_on_a_local_disk(job: Mount, root: Path) -> None:
     folder = root / "local"

@@ -5,6 +5,7 @@
     options     types of options
     reporting   failures in a sentence, with an exit code
     background  commands that go on there, and their logs
+    connecting  a service, found by the options for that
     mounting    a mount, from its command line on
 
 Each other module is a command. The only package that prints or exits.

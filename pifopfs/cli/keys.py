@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-import trio
 
-from pifopfs import config as configuration
 from pifopfs import errors
 from pifopfs.api import FunctionClient
-from pifopfs.cli.options import FILE, FOLDER, MEGABYTES, MINUTES, NUMBER
+from pifopfs.cli.connecting import asked, connected
+from pifopfs.cli.options import FOLDER, MEGABYTES, MINUTES, NUMBER
 from pifopfs.cli.reporting import EXIT_CODE_HELP
 from pifopfs.paths import absolute
 from pifopfs.server.keys import master_key
 from pifopfs.server.site import state_folders
-
-T = TypeVar("T")
 
 
 @click.group("keys", epilog=EXIT_CODE_HELP)
@@ -52,25 +47,13 @@ def master_command(function: str, state_dir: Path | None) -> None:
     click.echo(next(iter(keys.values())))
 
 
-def _connected(function: Callable[..., None]) -> Callable[..., None]:
-    """The options by which a service is found."""
-    for option in (
-        click.option("--ca-file", type=FILE, help="Certificates to trust instead of the system's."),
-        click.option("--api-key-file", type=FILE, help="A file that holds the master key."),
-        click.option("--allow-plain-http", is_flag=True, help="Allow http:// to loopback."),
-        click.option("--endpoint", metavar="URL", help="The service: https://… or unix:/…."),
-    ):
-        function = option(function)
-    return function
-
-
 @command.command("create", epilog=EXIT_CODE_HELP)
 @click.argument("function", metavar="AUTHOR/ID")
 @click.argument("name")
 @click.option("--max-memory", type=MEGABYTES, metavar="MB", help="Of each run (no limit).")
 @click.option("--max-time", type=MINUTES, metavar="MINUTES", help="Of each run (no limit).")
 @click.option("--max-executions", type=NUMBER, help="How many may run at once (no limit).")
-@_connected
+@connected
 def create_command(
     function: str,
     name: str,
@@ -90,7 +73,8 @@ def create_command(
         )
         return made.key
 
-    key = _ask(function, create, **service)
+    _names(function)
+    key = asked(function, create, **service)
     if key is None:
         raise errors.BadAnswer(f"create the API key {name}", "the answer tells no key")
     click.echo(key)
@@ -99,36 +83,11 @@ def create_command(
 @command.command("delete", epilog=EXIT_CODE_HELP)
 @click.argument("function", metavar="AUTHOR/ID")
 @click.argument("name")
-@_connected
+@connected
 def delete_command(function: str, name: str, **service: Any) -> None:
     """Delete an API key. What runs with it runs on."""
-    _ask(function, lambda client: client.delete_api_key(name), **service)
-
-
-def _ask(
-    function: str,
-    question: Callable[[FunctionClient], Awaitable[T]],
-    *,
-    endpoint: str | None,
-    allow_plain_http: bool,
-    api_key_file: Path | None,
-    ca_file: Path | None,
-) -> T:
     _names(function)
-    client = configuration.client(
-        function,
-        os.environ,
-        endpoint=endpoint,
-        allow_plain_http=allow_plain_http,
-        api_key_file=api_key_file,
-        ca_file=ca_file,
-    )
-
-    async def ask() -> T:
-        async with client:
-            return await question(client)
-
-    return trio.run(ask)
+    asked(function, lambda client: client.delete_api_key(name), **service)
 
 
 def _names(function: str) -> tuple[str, str]:

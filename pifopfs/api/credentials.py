@@ -1,10 +1,10 @@
-"""API keys: where they come from, and that they are never shown."""
+"""API keys: that they are never shown, and what keeps one that may change."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Protocol
 
 from pifopfs.errors import CredentialsInvalid
 
@@ -29,20 +29,6 @@ class ApiKey:
         self._text = text
 
     @classmethod
-    def from_file(cls, path: Path) -> ApiKey:
-        """The key in a file, white space around it stripped. Raises CredentialsInvalid."""
-        try:
-            with path.open("rb") as file:  # which may have no end, as /dev/zero
-                text = file.read(LONGEST + 1).decode("ascii")
-        except OSError as error:
-            raise CredentialsInvalid(
-                f"the API key file {path} cannot be read: {error.strerror}"
-            ) from error
-        except UnicodeDecodeError:
-            raise CredentialsInvalid(f"the API key file {path} is not plain text") from None
-        return cls(text.strip(), f"the API key file {path}")
-
-    @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> ApiKey | None:
         """The key in PIFOPFS_API_KEY, None where it is not set. Raises CredentialsInvalid."""
         text = environ.get(VARIABLE)
@@ -54,3 +40,16 @@ class ApiKey:
 
     def __repr__(self) -> str:
         return "ApiKey(…)"
+
+
+class KeySource(Protocol):
+    """What keeps a key that may change. Both calls may block, and raise CredentialsInvalid."""
+
+    key: ApiKey
+    """As it was last read."""
+
+    def look(self) -> ApiKey:
+        """The key, read again where it has changed; a look costs next to nothing."""
+
+    def read(self) -> ApiKey:
+        """The key, read again in any case: the service has refused the last one."""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakeservice import FakeService
 from tests.functions import write_function
-from tests.mount.harness import PIFOPFS, Mount, environment
+from tests.mount.harness import PIFOPFS, Mount, environment, write_key
 from tests.mount.test_serve import serving
 
 
@@ -53,7 +53,7 @@ class Author:
     def mount(self, name: str, key: str, *args: str) -> Mount:
         """A user's mount of joe/fn with a key, not mounted yet."""
         (self.root / name).mkdir()
-        (self.root / name / "key").write_text(key + "\n")
+        write_key(self.root / name / "key", key)
         return Mount(
             self.root / name, "joe/fn", "--endpoint", self.endpoint, "--ca-file", self.ca_file,
             "--api-key-file", str(self.root / name / "key"), *args,
@@ -121,6 +121,21 @@ def test_a_mount_whose_key_is_deleted_is_refused_and_its_job_runs_on(author: Aut
             assert "Permission denied" in result.stderr, script
         assert owner.out(f"cat executions/{id_}/status") == "running\n"
         owner.sh(f"echo 1 > executions/{id_}/stop")
+
+
+def test_a_mount_goes_on_with_the_key_that_takes_the_place_of_a_deleted_one(
+    author: Author,
+) -> None:
+    master = author.keys("master", "joe/fn")
+    key = author.keys("create", "joe/fn", "eve", key=master)
+    with author.mount("eve", key) as mount:
+        author.keys("delete", "joe/fn", "eve", key=master)
+        assert "Permission denied" in mount.sh("mkdir executions/j", check=False).stderr
+        write_key(author.root / "eve" / "key", author.keys("create", "joe/fn", "eve", key=master))
+        mount.sh(
+            "mkdir executions/j; echo hello > executions/j/input/a; echo 1 > executions/j/start"
+        )
+        assert mount.out("cat executions/j/wait executions/j/output/r") == "normal\nHELLO\n"
 
 
 def test_keys_are_made_with_the_master_key_alone(author: Author) -> None:
@@ -211,7 +226,7 @@ def test_keys_of_any_service_are_made_and_deleted(
 def test_the_master_key_comes_from_a_file_as_well(
     at_a_service: Author, service: FakeService, root: Path
 ) -> None:
-    (root / "master").write_text("m\n")
+    write_key(root / "master", "m")
     at_a_service.keys("create", "joe/tsp", "eve", "--api-key-file", str(root / "master"))
     assert service.keys == ["Bearer m"]
     said = at_a_service.fails(4, "create", "joe/tsp", "bob", "--api-key-file", "/nowhere/key")

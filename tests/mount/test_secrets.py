@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakeservice import FakeService, Handler, refuse, until
-from tests.mount.harness import Mount
+from tests.mount.harness import Mount, write_key
 
 SECRET = "apikey_" + "S3cr3t" * 8
 STRANGER = 65533
@@ -34,16 +34,35 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="becoming another user nee
 
 @pytest.fixture(params=["file", "variable"])
 def keyed(request: pytest.FixtureRequest, service: FakeService) -> Iterator[Mount]:
-    """A mount that logs all it can, given its key in either way."""
-    root, args, env = service.socket.parent, ["--log-level", "debug"], {}
-    if request.param == "file":
-        (root / "key").write_text(SECRET + "\n")
-        args += ["--api-key-file", str(root / "key")]
-    else:
-        env["PIFOPFS_API_KEY"] = SECRET
-    with Mount(root, "joe/tsp", "--endpoint", service.endpoint, *args, env=env) as mount:
+    """A mount that logs all it can, given its key in one of the ways."""
+    root = service.socket.parent
+    mount = Mount(root, "joe/tsp", "--endpoint", service.endpoint, "--log-level", "debug")
+    give_key(mount, request.param)
+    with mount:
         (root / "key").unlink(missing_ok=True)
         yield mount
+
+
+def give_key(mount: Mount, way: str) -> None:
+    """Let it come from a file, a variable, the configuration, or one of the stores of `login`."""
+    root = mount.root
+    if way == "file":
+        mount.args += ("--api-key-file", str(write_key(root / "key", SECRET)))
+    elif way == "variable":
+        mount.env["PIFOPFS_API_KEY"] = SECRET
+    elif way == "configuration":
+        (root / "config" / "pifopfs").mkdir()
+        (root / "config" / "pifopfs" / "config.toml").write_text('api_key_file = "../../key"')
+        write_key(root / "key", SECRET)
+    else:
+        backend = {"login": "keyring.backends.fail", "keyring": "tests.keyrings"}[way]
+        mount.env |= {
+            "PYTHON_KEYRING_BACKEND": f"{backend}.Keyring",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "TEST_KEYRING": str(root / "desktop"),
+        }
+        result = mount.pifopfs("login", *mount.args[:2], "joe/tsp", stdin=SECRET)
+        assert result.returncode == 0, result.stderr
 
 
 def echoed(code: int) -> Callable[[Handler], None]:
@@ -83,8 +102,16 @@ def contents(folder: Path) -> Iterator[str]:
 
 # > **Secrets stay secret.** The API key is never in argv, the mount table, a log, a file of the
 # > mount or an error text;
+@pytest.mark.parametrize(
+    "keyed", ["file", "variable", "configuration", "login", "keyring"], indirect=True
+)
 def test_the_key_is_in_no_place_that_others_see(keyed: Mount, service: FakeService) -> None:
     said = everything(keyed, service)
+    said += keyed.out("cat .pifopfs/*")
+    for args in (["config", "show", "joe/tsp", *keyed.args], ["config", "show", "--json"]):
+        result = keyed.pifopfs(*args)
+        assert result.returncode == 0
+        said += result.stdout + result.stderr
     assert "S3cr3t" not in said
     assert "Permission denied" in said
     files = keyed.out(

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from pifopfs import config, errors
+from pifopfs.api import ApiKey
 from pifopfs.fuse_options import parse_options
+from pifopfs.paths import find_folder
 
 M = Path("/mnt")
+
+pytestmark = pytest.mark.usefixtures("config_home")
 
 
 def test_flags_go_before_the_environment(tmp_path: Path) -> None:
@@ -60,6 +64,7 @@ def test_a_folder_is_known_by_its_real_path(
 def test_a_key_is_never_shown_and_not_read_for_a_folder(tmp_path: Path) -> None:
     loaded = config.load("joe/tsp", M, {"PIFOPFS_API_KEY": "apikey_secret"})
     assert loaded.api_key is not None
+    assert isinstance(loaded.api_key, ApiKey)
     assert loaded.api_key.reveal() == "apikey_secret"
     assert "secret" not in repr(loaded)
     assert config.load(str(tmp_path), M, {"PIFOPFS_API_KEY": "apikey_secret"}).api_key is None
@@ -77,7 +82,7 @@ def test_every_deadline_can_be_set_and_must_mean_something(name: str) -> None:
 
 
 def test_fuse_options() -> None:
-    options = parse_options(["ro,umask=022", "uid=0,gid=root", "noexec,rw,defaults"])
+    options = parse_options(["ro,umask=022", "uid=0,gid=root", "noexec,defaults"])
     assert (options.uid, options.gid, options.umask) == (0, 0, 0o022)
     assert options.kernel == {"ro", "noexec"}
     assert parse_options([]).uid == os.getuid()
@@ -95,8 +100,8 @@ def test_fuse_options_that_mean_nothing(option: str) -> None:
 
 def test_the_examples_are_named_where_one_is_not_known() -> None:
     with pytest.raises(errors.FunctionArgumentInvalid, match="glpk, tsp"):
-        config.find_folder("example:nothing")
-    folder = config.find_folder("example:tsp")
+        find_folder("example:nothing")
+    folder = find_folder("example:tsp")
     assert folder is not None
     assert (folder / "function.json").is_file()
 

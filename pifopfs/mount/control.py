@@ -1,6 +1,14 @@
-"""Requests to a live mount that are no file operations: today, to forget a name.
+"""Requests to a live mount that are no file operations: to forget a name, and what it knows.
 
-A line of JSON each way over a Unix socket that only the user can reach.
+Over a Unix socket that only the user can reach, a line of JSON asks and lines of JSON answer:
+
+    {"forget": NAME}        {"id": ID}
+    {"list": {"most": N}}   {"version": 1, "counts": {STATE: NUMBER, …}}
+                            a line for each execution, N at most (null: all); see `tree.listing`
+                            {"over": true}
+
+An answer with `error` says why not. Who asks passes over fields that it does not know; a daemon
+that answers a list without a `version` is older than lists. `asking` is the other side.
 """
 
 from __future__ import annotations
@@ -8,21 +16,31 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import trio
 
-from pifopfs.errors import MountpointInvalid, PifopfsError
-from pifopfs.mount.mountpoint import real_mountpoint
+from pifopfs.errors import PifopfsError
 from pifopfs.mount.records import control_socket
 from pifopfs.tree.executions import Executions
+from pifopfs.tree.job import Job
+from pifopfs.tree.listing import Listing, describe
 
 log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT = 10.0
+"""Seconds for a request, and for each part of the answer."""
 LONGEST_LINE = 64 * 1024
+VERSION = 1
+TOGETHER = 20
+"""Executions that are told in one go; others get their turn then."""
+
+Document = dict[str, Any]
 
 
 async def serve_control(
@@ -36,50 +54,83 @@ async def serve_control(
     listener = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
     await listener.bind(os.fspath(path))
     listener.listen()
-
-    async def answer(stream: trio.SocketStream) -> None:
-        try:
-            with trio.move_on_after(ANSWER_TIMEOUT):
-                line = await stream.receive_some(LONGEST_LINE)
-                await stream.send_all(json.dumps(_answer(executions, line)).encode() + b"\n")
-        except trio.BrokenResourceError:
-            log.info("a client of the control socket has gone")
-
     try:
         async with trio.open_nursery() as nursery:
-            serving = partial(trio.serve_listeners, answer, [trio.SocketListener(listener)])
+            serving = partial(
+                trio.serve_listeners,
+                partial(_answer, executions),
+                [trio.SocketListener(listener)],
+            )
             await nursery.start(serving)
             task_status.started()
     finally:
         path.unlink(missing_ok=True)
 
 
-def _answer(executions: Executions, line: bytes) -> dict[str, str]:
+async def _answer(executions: Executions, stream: trio.SocketStream) -> None:
     try:
-        name = json.loads(line)["forget"]
-        return {"id": executions.forget(name)}
+        with trio.move_on_after(ANSWER_TIMEOUT) as patience:
+            async with aclosing(_documents(executions, await _line(stream))) as answer:
+                async for documents in answer:
+                    patience.deadline = trio.current_time() + ANSWER_TIMEOUT
+                    lines = [json.dumps(document).encode() + b"\n" for document in documents]
+                    await stream.send_all(b"".join(lines))
+    except trio.BrokenResourceError:
+        log.info("a client of the control socket has gone")
+
+
+async def _line(stream: trio.SocketStream) -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and len(line) < LONGEST_LINE:
+        piece = await stream.receive_some(LONGEST_LINE - len(line))
+        if not piece:
+            break
+        line += piece
+    return line
+
+
+async def _documents(executions: Executions, line: bytes) -> AsyncGenerator[list[Document], None]:
+    """The answer, some lines at a time."""
+    try:
+        request = json.loads(line)
+        if "list" in request:
+            async with aclosing(_listed(executions, _most(request["list"]))) as listed:
+                async for documents in listed:
+                    yield documents
+        else:
+            yield [{"id": executions.forget(request["forget"])}]
     except PifopfsError as error:
-        return {"error": str(error)}
+        yield [{"error": str(error)}]
     except (ValueError, TypeError, KeyError, RecursionError):
-        return {"error": "the request is not understood"}
+        yield [{"error": "the request is not understood"}]
     except Exception:
         log.exception("bug in a request to the control socket")
-        return {"error": "the mount failed; see its log"}
+        yield [{"error": "the mount failed; see its log"}]
 
 
-def forget(mountpoint: Path, name: str) -> str:
-    """Have a live mount drop a name; the id that goes on at the service. Raises SetupError."""
-    mountpoint = real_mountpoint(mountpoint)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_TIMEOUT)
-        try:
-            connection.connect(os.fspath(control_socket(mountpoint)))
-            connection.sendall(json.dumps({"forget": name}).encode() + b"\n")
-            answer = json.loads(connection.makefile().readline())
-        except (OSError, ValueError) as error:
-            raise MountpointInvalid(
-                f"{mountpoint} is not a live mount of yours: {error}; mount the function first"
-            ) from error
-    if "error" in answer:
-        raise MountpointInvalid(f"{answer['error']}; see ls {mountpoint}/executions")
-    return str(answer["id"])
+def _most(options: dict[str, Any]) -> int | None:
+    """Raises ValueError, KeyError, TypeError."""
+    most = options["most"]
+    if most is not None and (not isinstance(most, int) or most < 0):
+        raise ValueError(most)
+    return most
+
+
+async def _listed(executions: Executions, most: int | None) -> AsyncGenerator[list[Document], None]:
+    """There may be many: file operations get their turn meanwhile."""
+    listing = Listing()
+    for jobs in _batched(executions):
+        for job in jobs:
+            listing.add(job)
+        await trio.lowlevel.checkpoint()
+    yield [{"version": VERSION, "counts": listing.counts}]
+    for jobs in _batched(listing.first(most)):
+        yield [describe(job) for job in jobs if not job.execution.dead]
+    yield [{"over": True}]
+
+
+def _batched(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    """Some at a time."""
+    rest = iter(jobs)
+    while some := list(islice(rest, TOGETHER)):
+        yield some

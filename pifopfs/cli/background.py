@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from pifopfs import errors
+from pifopfs.cli.logformats import formatter, writes_to_journal
 from pifopfs.cli.reporting import exit_code, fail, only_leaf, sentence
 from pifopfs.machine import private_folder
 from pifopfs.mount import daemon
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOG_SIZE = 4 * 2**20
 
 
@@ -22,14 +22,16 @@ def in_background(
     run: Callable[[Callable[[], None]], None],
     log_file: Path,
     log_level: str,
+    log_format: str = "text",
     *,
     keep: Collection[int] = (),
+    stay: bool = False,
 ) -> NoReturn:
     """Run in a daemon that logs to a file; exit once it has called `ready`, or has failed.
 
-    `keep`: descriptors that it keeps.
+    `keep`: descriptors that it keeps. `stay`: it leaves the process group only then.
     """
-    outcome = outcome_in_background(run, log_file, log_level, keep=keep)
+    outcome = outcome_in_background(run, log_file, log_level, log_format, keep=keep, stay=stay)
     fail(outcome.message, outcome.exit_code)
 
 
@@ -37,8 +39,10 @@ def outcome_in_background(
     run: Callable[[Callable[[], None]], None],
     log_file: Path,
     log_level: str,
+    log_format: str = "text",
     *,
     keep: Collection[int] = (),
+    stay: bool = False,
 ) -> daemon.Outcome:
     """As `in_background`, for a caller who goes on."""
 
@@ -52,11 +56,12 @@ def outcome_in_background(
                 errors="backslashreplace",  # names need not be UTF-8
             ),
             log_level,
+            log_format,
         )
         return _outcome(partial(run, ready))
 
     private_folder(log_file.parent)
-    return daemon.in_background(logged, log_file, keep)
+    return daemon.in_background(logged, log_file, keep, stay=stay)
 
 
 def _outcome(run: Callable[[], None]) -> daemon.Outcome:
@@ -73,8 +78,12 @@ def _outcome(run: Callable[[], None]) -> daemon.Outcome:
     return daemon.Outcome(0)
 
 
-def log_to(handler: logging.Handler, level: str) -> None:
-    """Our own loggers at the level asked for, those of libraries from warnings on."""
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+def log_to(handler: logging.Handler, level: str, kind: str = "text") -> None:
+    """Our own loggers at the level asked for, those of libraries from warnings on.
+
+    `kind`: text or json.
+    """
+    journal = type(handler) is logging.StreamHandler and writes_to_journal(handler.stream)
+    handler.setFormatter(formatter(kind, journal=journal))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("pifopfs").setLevel(level.upper())

@@ -3,6 +3,7 @@
     operations  each request is one call into the tree and one reply
     refusals    the calls that mean nothing here
     errnos      the total table from errors to errnos
+    activity    what goes on, and how much of it has
     attributes  the tree's attributes as the kernel wants them
     calls       those under way
     interrupts  a blocked call ends when a signal waits for its caller
@@ -16,7 +17,8 @@
 The only package that imports pyfuse3.
 """
 
+from pifopfs.fuse.activity import Activity
 from pifopfs.fuse.attributes import Ownership
 from pifopfs.fuse.session import serve_mount
 
-__all__ = ["Ownership", "serve_mount"]
+__all__ = ["Activity", "Ownership", "serve_mount"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import trio
 
 from pifopfs.errors import Interrupted
 from pifopfs.fuse.callers import Caller
+from pifopfs.observing.histogram import Histogram
 
 T = TypeVar("T")
 
@@ -20,7 +22,7 @@ class Call:
     """One request of the kernel that has no answer yet."""
 
     what: str
-    """Such as `open of inode 17`."""
+    """The request, such as `open`."""
     caller: Caller | int
     """Who made it, or his thread: who he is, is found out only when the call blocks."""
     ino: int
@@ -31,6 +33,14 @@ class Call:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     reported: float = 0.0
     """After how many seconds the watchdog has spoken of it."""
+
+    def __str__(self) -> str:
+        return f"{self.what} of inode {self.ino}"
+
+    @property
+    def kind(self) -> str:
+        """The request; a read that waits for an end is of a kind of its own."""
+        return "wait" if self.patient else self.what
 
     def find_caller(self) -> Caller:
         """Who made it."""
@@ -44,8 +54,13 @@ class Calls:
 
     def __init__(self) -> None:
         self._calls: set[Call] = set()
+        self.took: defaultdict[str, Histogram] = defaultdict(Histogram)
+        """How long they took, by kind."""
         self._some = trio.Event()
         """Set exactly while there is one."""
+
+    def __len__(self) -> int:
+        return len(self._calls)
 
     def __iter__(self) -> Iterator[Call]:
         return iter(list(self._calls))
@@ -71,7 +86,7 @@ class Calls:
         call = Call(what, caller, ino, running, patient)
         with self._listed(call), call.scope:
             return await running
-        raise Interrupted(what)
+        raise Interrupted(str(call))
 
     @contextmanager
     def _listed(self, call: Call) -> Iterator[None]:
@@ -81,5 +96,6 @@ class Calls:
             yield
         finally:
             self._calls.discard(call)
+            self.took[call.kind].add(trio.current_time() - call.began)
             if not self._calls:
                 self._some = trio.Event()

@@ -10,11 +10,12 @@ import errno
 import functools
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
 
 from pifopfs import errors
+from pifopfs.fuse.activity import Activity
 
 log = logging.getLogger(__name__)
 
@@ -83,23 +84,42 @@ def errno_of(error: errors.PifopfsError) -> int:
     return ERRNOS.get(type(error), errno.EIO)
 
 
+class Observed(Protocol):
+    """Who answers requests, and what is known of that."""
+
+    activity: Activity
+
+
+Self = TypeVar("Self", bound=Observed)
+
+
 def answered(
-    handler: Callable[P, Coroutine[Any, Any, R]],
-) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Answer a request's failure with an errno; any other exception would end the whole mount."""
+    handler: Callable[Concatenate[Self, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Self, P], Coroutine[Any, Any, R]]:
+    """Answer a request's failure with an errno; any other exception would end the whole mount.
+
+    Each is counted: those of a method `_read` as `read`, and only where they fail.
+    """
+    name = handler.__name__.removeprefix("_")
+    whole = name == handler.__name__
 
     @functools.wraps(handler)
-    async def answer(*args: P.args, **kwargs: P.kwargs) -> R:
+    async def answer(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if whole:
+            self.activity.operations[name] += 1
         try:
-            return await handler(*args, **kwargs)
-        except pyfuse3.FUSEError:
+            return await handler(self, *args, **kwargs)
+        except pyfuse3.FUSEError as error:
+            self.activity.errors[name, error.errno] += 1
             raise
         except errors.PifopfsError as error:
             number = errno_of(error)
-            log.debug("%s: %s: %s", handler.__name__, errno.errorcode[number], error)
+            self.activity.errors[name, number] += 1
+            log.debug("%s: %s: %s", name, errno.errorcode[number], error)
             raise pyfuse3.FUSEError(number) from error
         except Exception as error:
-            log.exception("bug in %s", handler.__name__)
+            self.activity.errors[name, errno.EIO] += 1
+            log.exception("bug in %s", name)
             raise pyfuse3.FUSEError(errno.EIO) from error
 
     return answer

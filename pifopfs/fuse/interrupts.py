@@ -56,4 +56,4 @@ def _look(call: Call, processes: Processes) -> None:
         if call.find_caller().has_signal(processes, stops=call.patient):
             call.scope.cancel()
     except Exception:  # the other calls must still be looked at
-        log.exception("cannot see whether a signal waits for the %s", call.what)
+        log.exception("cannot see whether a signal waits for the %s", call)

@@ -13,7 +13,6 @@ import logging
 import os
 import select
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -22,26 +21,18 @@ import pyfuse3
 from pyfuse3 import FileHandleT, FileNameT, FlagT, InodeT, ModeT, RequestContext
 
 from pifopfs.errors import PifopfsError
+from pifopfs.fuse.activity import Activity, OpenFile
 from pifopfs.fuse.attributes import Ownership, changes, entry
 from pifopfs.fuse.callers import Caller
-from pifopfs.fuse.calls import Calls
 from pifopfs.fuse.errnos import answered
 from pifopfs.fuse.refusals import Refusals
 from pifopfs.tree.nodes import Handle, Node
-from pifopfs.tree.tree import Tree
+from pifopfs.tree.tree import MANY, Tree
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Handler = Callable[[], Coroutine[Any, Any, T]]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenFile:
-    """An open file and who opened it: later requests do not say who asks."""
-
-    handle: Handle
-    caller: Caller
 
 
 class Operations(Refusals):
@@ -51,13 +42,13 @@ class Operations(Refusals):
     enable_writeback_cache = False
     enable_acl = False
 
-    def __init__(self, tree: Tree, ownership: Ownership, calls: Calls) -> None:
-        super().__init__()
+    def __init__(self, tree: Tree, ownership: Ownership, activity: Activity) -> None:
+        super().__init__(activity)
         self._tree = tree
         self._ownership = ownership
-        self._calls = calls
+        self._calls = activity.calls
         self._numbers = count(1)
-        self._files: dict[int, OpenFile] = {}
+        self._files = activity.files
         self._listings: dict[int, list[tuple[str, Node]]] = {}
 
     # ── Helpers ──────────────────────────────────────────────────────────────────────────────
@@ -70,12 +61,12 @@ class Operations(Refusals):
         handler: Handler[T],
     ) -> T:
         """Run a handler that may block, for the thread that asks."""
-        return await self._calls.run(f"{what} of inode {ino}", ctx.pid, ino, handler)
+        return await self._calls.run(what, ctx.pid, ino, handler)
 
     async def _run_on(self, file: OpenFile, what: str, handler: Handler[T], **more: bool) -> T:
         """Run one on an open file."""
         ino = file.caller.ino
-        return await self._calls.run(f"{what} of inode {ino}", file.caller, ino, handler, **more)
+        return await self._calls.run(what, file.caller, ino, handler, **more)
 
     def _entry(self, node: Node) -> pyfuse3.EntryAttributes:
         return entry(node.attributes(), self._ownership)
@@ -86,9 +77,9 @@ class Operations(Refusals):
         self._tree.remember(node)
         return attributes
 
-    def _opened(self, handle: Handle, ino: int, ctx: RequestContext) -> pyfuse3.FileInfo:
+    def _opened(self, node: Node, handle: Handle, ctx: RequestContext) -> pyfuse3.FileInfo:
         number = next(self._numbers)
-        self._files[number] = OpenFile(handle, Caller.of(ctx.pid, ino))
+        self._files[number] = OpenFile(node, handle, Caller.of(ctx.pid, node.ino))
         return pyfuse3.FileInfo(fh=number, direct_io=handle.direct_io, keep_cache=handle.keep_cache)
 
     # ── Names and attributes ─────────────────────────────────────────────────────────────────
@@ -97,7 +88,7 @@ class Operations(Refusals):
     async def lookup(
         self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext
     ) -> pyfuse3.EntryAttributes:
-        directory = self._tree.directory(parent_inode)
+        directory = self._tree.directory(parent_inode, ctx.pid)
         look_up = partial(directory.lookup, os.fsdecode(name))
         node = await self._run(ctx, "lookup", parent_inode, look_up)
         return self._told(node)
@@ -107,7 +98,7 @@ class Operations(Refusals):
 
     @answered
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> pyfuse3.EntryAttributes:
-        node = self._tree.node(inode)
+        node = self._tree.node(inode, ctx.pid)
         return entry(await self._run(ctx, "getattr", inode, node.look), self._ownership)
 
     @answered
@@ -119,7 +110,7 @@ class Operations(Refusals):
         fh: FileHandleT | None,
         ctx: RequestContext,
     ) -> pyfuse3.EntryAttributes:
-        node, wanted = self._tree.node(inode), changes(attr, fields)
+        node, wanted = self._tree.node(inode, ctx.pid), changes(attr, fields)
         handle = None if fh is None else self._files[fh].handle
         done = await self._run(ctx, "setattr", inode, partial(node.change, wanted, handle))
         return entry(done, self._ownership)
@@ -133,6 +124,9 @@ class Operations(Refusals):
         space, result = self._tree.space(), pyfuse3.StatvfsData()
         for field in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail"):
             setattr(result, field, getattr(space, field))
+        usage = self._tree.usage()
+        result.f_files = MANY if usage.allowed is None else usage.allowed
+        result.f_ffree = result.f_favail = max(result.f_files - usage.used, 0)
         result.f_namemax = 255
         return result
 
@@ -204,11 +198,11 @@ class Operations(Refusals):
 
     @answered
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> pyfuse3.FileInfo:
-        node = self._tree.node(inode)
+        node = self._tree.node(inode, ctx.pid)
         handle = await self._run(ctx, "open", inode, partial(node.open, flags))
         for offset, piece in handle.untold:
             await self._tree.pages.store(inode, offset, piece)
-        return self._opened(handle, inode, ctx)
+        return self._opened(node, handle, ctx)
 
     @answered
     async def create(
@@ -219,15 +213,20 @@ class Operations(Refusals):
         flags: FlagT,
         ctx: RequestContext,
     ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
-        directory = self._tree.directory(parent_inode)
+        directory = self._tree.directory(parent_inode, ctx.pid)
         node, handle = await directory.create(os.fsdecode(name), mode, flags)
-        return self._opened(handle, node.ino, ctx), self._told(node)
+        return self._opened(node, handle, ctx), self._told(node)
 
     async def read(  # type: ignore[override]  # the binding takes any buffer
         self, fh: FileHandleT, off: int, size: int
     ) -> bytes | memoryview:
+        activity = self.activity
+        activity.reads += 1
         data = self._files[fh].handle.read_at_once(off, size)
-        return await self._read(fh, off, size) if data is None else data
+        if data is None:
+            data = await self._read(fh, off, size)
+        activity.read += len(data)
+        return data
 
     @answered
     async def _read(self, fh: FileHandleT, off: int, size: int) -> bytes | memoryview:
@@ -236,7 +235,11 @@ class Operations(Refusals):
         return await self._run_on(file, "read", read, patient=file.handle.patient)
 
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
-        return self._files[fh].handle.write_at_once(off, buf) or await self._write(fh, off, buf)
+        activity = self.activity
+        activity.writes += 1
+        written = self._files[fh].handle.write_at_once(off, buf) or await self._write(fh, off, buf)
+        activity.written += written
+        return written
 
     @answered
     async def _write(self, fh: FileHandleT, off: int, buf: bytes) -> int:

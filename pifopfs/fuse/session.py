@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 from collections.abc import Set
 from pathlib import Path
 
 import pyfuse3
 import trio
 
-from pifopfs.errors import MountpointInvalid
+from pifopfs.errors import FuseMissing, MountpointInvalid
+from pifopfs.fuse.activity import Activity
 from pifopfs.fuse.attributes import Ownership
-from pifopfs.fuse.calls import Calls
 from pifopfs.fuse.interrupts import watch_signals
 from pifopfs.fuse.nudges import nudged
 from pifopfs.fuse.operations import Operations
@@ -33,21 +35,25 @@ async def serve_mount(
     mountpoint: Path,
     options: Set[str],
     ownership: Ownership,
+    activity: Activity,
     *,
     watchdog: float,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Mount, answer requests, return when the mount has gone; unmount when cancelled.
 
-    `options` go to the kernel as they are; a call that takes more than `watchdog` seconds is
-    reported in the log. Raises MountpointInvalid where mounting is refused.
+    `options` go to the kernel as they are; `activity` is kept up to date; a call that takes more
+    than `watchdog` seconds is reported in the log. Raises MountpointInvalid where mounting is
+    refused.
     """
-    calls = Calls()
+    calls = activity.calls
     tree.pages.connect(KernelPages())
-    operations = Operations(tree, ownership, calls)
+    operations = Operations(tree, ownership, activity)
     try:
         pyfuse3.init(operations, str(mountpoint), set(OPTIONS | options))
     except RuntimeError as error:
+        if os.geteuid() != 0 and shutil.which("fusermount3") is None:
+            raise FuseMissing("fusermount3 is not installed") from error
         raise MountpointInvalid(
             f"{mountpoint} could not be mounted: {error}; is /dev/fuse there, and fusermount3 "
             "installed? (allow_other needs user_allow_other in /etc/fuse.conf)"

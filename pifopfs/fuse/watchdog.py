@@ -9,11 +9,11 @@ from __future__ import annotations
 import faulthandler
 import logging
 import sys
-import traceback
 
 import trio
 
 from pifopfs.fuse.calls import Call, Calls
+from pifopfs.observing.stacks import stack
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +38,9 @@ def _report(call: Call, deadline: float) -> None:
         return
     call.reported = seconds
     log.warning(
-        "the %s, called by %s, has taken %.1f s so far:\n%s",
-        call.what,
+        "the %s, called by %s, has taken %.1f s so far:",
+        call,
         call.find_caller(),
         seconds,
-        stack(call.handler),
+        extra={"details": stack(call.handler)},
     )
-
-
-def stack(handler: object) -> str:
-    """Where a coroutine waits, from its beginning inwards."""
-    frames = []
-    while handler is not None:
-        frame = getattr(handler, "cr_frame", None) or getattr(handler, "gi_frame", None)
-        if frame is not None:
-            frames.append((frame, frame.f_lineno))
-        handler = getattr(handler, "cr_await", None) or getattr(handler, "gi_yieldfrom", None)
-    return "".join(traceback.StackSummary.extract(iter(frames)).format())

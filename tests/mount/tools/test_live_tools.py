@@ -139,6 +139,7 @@ ROWS = {
     "busybox wc": Row("busybox wc log | xargs"),
     "busybox head": Row("busybox head -n 2 log"),
     "uutils cat": Row("$U/cat log"),
+    "uutils tail -f": Row("exec $U/tail -f log", follows_whole_lines),
     "uutils tail -f --use-polling": Row(
         "exec $U/tail -s 0.1 --use-polling -f log", follows_whole_lines
     ),

@@ -1,19 +1,26 @@
-"""scripts/demo: the main job from nothing, and nothing left behind, also when interrupted."""
+"""scripts/demo: the main job from nothing, and nothing left behind, also when interrupted.
+
+And scripts/record, which draws it for the README.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from tests.fakeservice import until
 
-DEMO = Path(__file__).parents[2] / "scripts" / "demo"
+PROJECT = Path(__file__).parents[2]
+DEMO = PROJECT / "scripts" / "demo"
 
 
 @pytest.fixture
@@ -103,3 +110,38 @@ def test_an_interrupted_demo_leaves_nothing(
     out, _ = process.communicate(timeout=60)
     assert process.returncode != 0 or out.endswith("7542.\n")  # it was over before
     assert sockets(process) == []
+
+
+# ── The picture ──────────────────────────────────────────────────────────────────────────────────
+
+
+def drawn(picture: Path) -> list[str]:
+    """The lines of text in a picture, from top to bottom."""
+    lines: dict[float, str] = defaultdict(str)
+    for text in ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text"):
+        lines[float(text.attrib["y"])] += (text.text or "").replace("\N{NO-BREAK SPACE}", " ")
+    return [lines[y].strip() for y in sorted(lines)]
+
+
+def what_stays(lines: list[str]) -> tuple[list[str], set[str]]:
+    """The commands, and the kinds of lines that they print: without numbers, owners and dates."""
+    commands = [line for line in lines if line.startswith("$ ")]
+    printed = [line for line in lines if line and line not in commands]
+    listed = [re.sub(r"^(-rw-------) .* (\w+)$", r"\1 \2", line) for line in printed]
+    return commands, {re.sub(r"[\d., ]*\d[\d., ]*", "0", line) for line in listed}
+
+
+def test_the_picture_shows_the_demo_as_it_is(root: Path, temporary: Path) -> None:
+    """Run scripts/record and look at the picture where this fails: the demo has changed."""
+    env = os.environ | {"TMPDIR": str(temporary)}
+    command = [str(PROJECT / "scripts" / "record"), str(root / "session.svg")]
+    subprocess.run(command, env=env, check=True, timeout=100, capture_output=True)
+    kept = PROJECT / "docs" / "session.svg"
+    assert what_stays(drawn(kept)) == what_stays(drawn(root / "session.svg"))
+
+
+def test_the_picture_is_small_and_fetches_nothing() -> None:
+    text = (PROJECT / "docs" / "session.svg").read_text()
+    assert len(text) < 150_000
+    assert set(re.findall(r"https?://[^\s\"')]*", text)) == {"http://www.w3.org/2000/svg"}
+    assert "@import" not in text

@@ -1,0 +1,1 @@
+"""The recipes of docs/COOKBOOK.md, run as they stand there."""

@@ -54,14 +54,24 @@
     │   └── LocalStorageFailed
     ├── Interrupted                  a signal is pending for the caller
     └── SetupError                   the command line, configuration or environment is not right
+        ├── FuseMissing              a package of the system
+        │   └── FuseLibraryMissing
+        ├── PackageMissing           a package of Python
         ├── OptionInvalid
-        ├── FunctionFileInvalid
+        ├── FileWithMistake          what stands in a file is not right
+        │   ├── ConfigFileInvalid
+        │   └── FunctionFileInvalid
         ├── FunctionArgumentInvalid
         ├── CredentialsInvalid
         ├── EndpointInvalid
         ├── MountpointInvalid
         ├── MountBusy
         ├── StateLocked
+        ├── FileUnusable
+        ├── FuseMissing              a part of the system that pifopfs rests on is not there
+        │   └── FuseLibraryMissing
+        ├── PackageMissing
+        ├── FileInTheWay
         └── ServerNotStarted
 
 Which errno an error becomes is decided in `pifopfs.fuse.errnos`, which HTTP answer becomes which
@@ -96,6 +106,8 @@ class ServiceError(PifopfsError):
         """An earlier try of the same call may have been acted on."""
         self.retry_after: float | None = None
         """Seconds after which the service wants to be asked again, where it says so."""
+        self.request = ""
+        """The id of the request, for the log; empty where none was made."""
 
     def __str__(self) -> str:
         return f"{self.tried}: {self.answer}"
@@ -339,12 +351,36 @@ class SetupError(PifopfsError):
     """A command cannot do its work; the message is one sentence with the mend in it."""
 
 
+class FuseMissing(SetupError):
+    """A part of FUSE, a package of the system, is not on this machine."""
+
+    advice = (
+        "Install FUSE 3: apt-get install fuse3 (Debian, Ubuntu), "
+        "dnf install fuse3 fuse3-libs (Fedora), or pacman -S fuse3 (Arch)."
+    )
+
+
+class FuseLibraryMissing(FuseMissing):
+    """The library of FUSE that pyfuse3 was built for cannot be loaded."""
+
+    advice = (
+        f"{FuseMissing.advice} Where FUSE was updated after pifopfs was installed, "
+        "install that anew: pipx reinstall pifopfs."
+    )
+
+
+class PackageMissing(SetupError):
+    """A Python package that is always installed with this one cannot be loaded."""
+
+    advice = "Install pifopfs anew: pipx reinstall pifopfs, or as you installed it."
+
+
 class OptionInvalid(SetupError):
     """An option or environment variable has a value that means nothing."""
 
 
-class FunctionFileInvalid(SetupError):
-    """A `function.json` is not right."""
+class FileWithMistake(SetupError):
+    """What is in a file is not right: `field` names the place, or is empty."""
 
     def __init__(self, path: Path, field: str, problem: str, mend: str) -> None:
         super().__init__(path, field, problem, mend)
@@ -356,6 +392,14 @@ class FunctionFileInvalid(SetupError):
     def __str__(self) -> str:
         where = f"{self.path}: {self.field}" if self.field else str(self.path)
         return f"{where}: {self.problem}; {self.mend}"
+
+
+class FunctionFileInvalid(FileWithMistake):
+    """A `function.json` is not right."""
+
+
+class ConfigFileInvalid(FileWithMistake):
+    """A `config.toml` is not right."""
 
 
 class FunctionArgumentInvalid(SetupError):
@@ -380,6 +424,14 @@ class MountBusy(SetupError):
 
 class StateLocked(SetupError):
     """Another mount uses the same names."""
+
+
+class FileUnusable(SetupError):
+    """A file that a command was told to read or write cannot be."""
+
+
+class FileInTheWay(SetupError):
+    """A command would have to replace or remove a file that is not of its making."""
 
 
 class ServerNotStarted(SetupError):

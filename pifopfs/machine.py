@@ -22,6 +22,7 @@ ISOLATIONS = BUBBLEWRAP, NONE = ("bubblewrap", "none")
 """What can keep a function's programs apart from the rest of the machine."""
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 
 PR_SET_DUMPABLE = 4
 """Of prctl(2)."""
@@ -108,6 +109,10 @@ def runtime_folder(part: str) -> Path:
     return private_folder(base / part)
 
 
+SYSTEM_RUNTIME = Path("/run/pifopfs")
+"""Takes the place of XDG_RUNTIME_DIR for what root mounts at boot: it does not go with a login."""
+
+
 def check_socket_path(path: Path) -> Path:
     """Raises SetupError where the kernel would not take it as a socket's address."""
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
@@ -141,6 +146,8 @@ class Mounted:
     mountpoint: Path
     filesystem: str
     source: str
+    device: int = 0
+    """Its number, as stat has it."""
 
 
 def mounts() -> list[Mounted]:
@@ -152,8 +159,9 @@ def mounts() -> list[Mounted]:
 def _mounted(line: bytes) -> Mounted:
     fields, _, rest = line.partition(b" - ")
     filesystem, source = rest.split(b" ")[:2]
-    path = Path(_unescaped(fields.split(b" ")[4]))
-    return Mounted(path, _unescaped(filesystem), _unescaped(source))
+    device, _, path = fields.split(b" ")[2:5]
+    numbers = os.makedev(*map(int, device.split(b":")))
+    return Mounted(Path(_unescaped(path)), _unescaped(filesystem), _unescaped(source), numbers)
 
 
 def _unescaped(field: bytes) -> str:

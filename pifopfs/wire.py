@@ -73,17 +73,21 @@ class Function:
     output: tuple[FileSpec, ...] | None
     document: Mapping[str, Any] = field(repr=False)
     """The document as received."""
+    max_executions: int | None = None
+    """*Ours*: how many executions the key that asked may run at once; None where not told."""
 
     @classmethod
     def from_json(cls, document: object) -> Function:
         """Raises MalformedDocument."""
         fields = _object(document, "the function")
+        told = fields.get("max_executions")
         return cls(
             id=_require(fields, "id", str),
             author=_require(fields, "author", str),
             input=_specs(fields, "input"),
             output=_specs(fields, "output"),
             document=fields,
+            max_executions=told if isinstance(told, int) and told > 0 else None,
         )
 
 

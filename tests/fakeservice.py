@@ -81,6 +81,10 @@ class FakeService:
         """(endpoint, execution or input or output id) of every request, in order of arrival."""
         self.keys: list[str | None] = []
         """The Authorization header of each of them."""
+        self.request_ids: list[str | None] = []
+        """Their X-Request-ID."""
+        self.accepted: str | None = None
+        """The one key that is not refused, None: any is good."""
         self.api_keys: set[str] = set()
         self.connected = 0
         """Connections, ever."""
@@ -237,13 +241,19 @@ class Handler(BaseHTTPRequestHandler):
                     endpoint = "log"
                 self.service.requests.append((endpoint, label))
                 self.service.keys.append(self.headers.get("Authorization"))
+                self.service.request_ids.append(self.headers.get("X-Request-ID"))
                 fault = self.service.next_fault(endpoint)
-                if fault is not None:
+                if self.service.accepted not in (None, self._key()):
+                    refuse(401, f"who is {self._key()}?")(self)
+                elif fault is not None:
                     fault(self)
                 else:
                     getattr(self, f"_{endpoint}")(**names)
                 return
         self.fail(404, "no such route")
+
+    def _key(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
 
     # ── Endpoints ────────────────────────────────────────────────────────────────────────────
 

@@ -25,6 +25,11 @@ class Call(StrEnum):
     CREATE_KEY = "create an API key"
     DELETE_KEY = "delete an API key"
 
+    @property
+    def endpoint(self) -> str:
+        """One word, for lists and statistics."""
+        return self.name.lower()
+
 
 OF_AN_EXECUTION = {
     Call.UPLOAD, Call.START, Call.STATUS, Call.LOG, Call.SIZE, Call.OUTPUT, Call.STOP,

@@ -24,6 +24,8 @@ class OpenFile:
     """A regular file by its descriptor, which stays open, and whose position is left alone."""
 
     descriptor: int
+    progress: Progress | None = None
+    """Is told how far it has been sent, where this process sends it."""
 
 
 IDLE = 20.0
@@ -118,7 +120,8 @@ class Upload:
             return UploadBody(_slices(self._content), len(self._content), sent)
         if isinstance(self._content, OpenFile):
             length = os.fstat(self._content.descriptor).st_size
-            return UploadBody(_file_pieces(self._content.descriptor, length), length, sent)
+            pieces = _file_pieces(self._content.descriptor, length, self._content.progress)
+            return UploadBody(pieces, length, sent)
         if isinstance(self._content, Path):
             file, length = _open_regular(self._content)
             return UploadBody(_file_pieces(file, length), length, sent, file)
@@ -145,6 +148,8 @@ class UploadBody(httpx.AsyncByteStream):
         self._pieces = pieces
         self._length = length
         self._sent = sent
+        self.passed = 0
+        """Bytes that were asked for so far."""
         self.exhausted = False
         """All of it was asked for."""
         self._file = file
@@ -160,11 +165,13 @@ class UploadBody(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:  # or another buffer: h11 takes any
         try:
-            return await self._pieces.__anext__()  # type: ignore[return-value]
+            piece = await self._pieces.__anext__()
         except StopAsyncIteration:
             self.exhausted = True
             self._sent()
             raise
+        self.passed += len(piece)
+        return piece  # type: ignore[return-value]
 
     async def aclose(self) -> None:
         try:
@@ -196,12 +203,16 @@ async def _slices(content: bytes) -> AsyncGenerator[bytes | memoryview, None]:
         yield content[start : start + PIECE]
 
 
-async def _file_pieces(file: int, length: int) -> AsyncGenerator[bytes | memoryview, None]:
+async def _file_pieces(
+    file: int, length: int, progress: Progress | None = None
+) -> AsyncGenerator[bytes | memoryview, None]:
     offset, pieces = 0, _Pieces(file)
     while offset < length:
         piece = await pieces.read(length - offset, offset)
-        offset += len(piece)
         yield piece
+        offset += len(piece)
+        if progress is not None:
+            progress.come_to(offset)
 
 
 class _Pieces:

@@ -8,6 +8,7 @@ So of the latter a call is held back only where its own kind has failed, too.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 
 import trio
@@ -48,6 +49,8 @@ class CircuitBreaker:
         self._answered: dict[Call, float] = {}
         self._last: ServiceError | None = None
         self._failed_at = self._next = float("-inf")
+        self.down_since: float | None = None
+        """Since when it counts as down, for any kind of call, on the wall clock; None while up."""
 
     def _down(self, call: Call) -> bool:
         if not self._watches:
@@ -88,6 +91,7 @@ class CircuitBreaker:
         took = self._failed_at - began
         self._next = self._failed_at + max(self._recheck, min(took, LONGEST_RECHECK))
         if self._down(call) and not was_down:
+            self.down_since = self.down_since or time.time()
             log.warning("the service counts as down: %s", error)
 
     def answered(self, call: Call) -> None:
@@ -96,3 +100,5 @@ class CircuitBreaker:
             log.warning("the service answers again")
         self._answered[call] = trio.current_time()
         self._unreachable = self._in_a_row = self._failures[call] = 0
+        if self.down_since is not None and not any(map(self._down, self._failures)):
+            self.down_since = None

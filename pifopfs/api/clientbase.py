@@ -11,14 +11,16 @@ from typing import Any, Self, TypeVar
 from pifopfs import errors, wire
 from pifopfs.api import answers, documents
 from pifopfs.api.answers import Call
+from pifopfs.api.authorization import Authorization
 from pifopfs.api.breaker import CircuitBreaker
-from pifopfs.api.credentials import ApiKey
+from pifopfs.api.credentials import ApiKey, KeySource
 from pifopfs.api.deadlines import Deadlines
 from pifopfs.api.endpoint import DEFAULT_ENDPOINT, Endpoint
 from pifopfs.api.exchange import Exchange
+from pifopfs.api.recording import Recorder
 from pifopfs.api.requests import Request, segment, without_log
 from pifopfs.api.retries import Policy
-from pifopfs.api.transport import make_client
+from pifopfs.api.transport import connections_of, make_client
 from pifopfs.wire import ExecutionId
 
 T = TypeVar("T")
@@ -32,15 +34,16 @@ class ClientBase:
         function: str,
         *,
         endpoint: str | Endpoint = DEFAULT_ENDPOINT,
-        api_key: str | ApiKey | None = None,
+        api_key: str | ApiKey | KeySource | None = None,
         ca_file: Path | None = None,
         deadlines: Deadlines | None = None,
         allow_plain_http: bool = False,
     ) -> None:
         """`function` is AUTHOR/ID; `endpoint` is `https://HOST[:PORT]` or `unix:/path/of/socket`.
 
-        `ca_file` replaces the system's certificates. Raises EndpointInvalid, CredentialsInvalid,
-        and FunctionUnknown for a name that no function can have.
+        A key in a KeySource may change meanwhile. `ca_file` replaces the system's certificates.
+        Raises EndpointInvalid, CredentialsInvalid, and FunctionUnknown for a name that no function
+        can have.
         """
         if isinstance(endpoint, str):
             endpoint = Endpoint.parse(endpoint, allow_plain_http=allow_plain_http)
@@ -56,9 +59,18 @@ class ClientBase:
             "api_key": api_key,
             "ca_file": ca_file,
         }
-        self._http = make_client(deadlines=self._deadlines, **self._service)
-        breaker = CircuitBreaker(self._deadlines.recheck)
-        self._exchange = Exchange(self._http, breaker, patience=self._deadlines.total)
+        self._http = make_client(endpoint, ca_file, self._deadlines)
+        self.breaker = CircuitBreaker(self._deadlines.recheck)
+        """Whether the service counts as down."""
+        self.recorder = Recorder()
+        """The requests so far."""
+        self._exchange = Exchange(
+            self._http,
+            Authorization(api_key),
+            self.breaker,
+            self.recorder,
+            patience=self._deadlines.total,
+        )
         self._reading = Policy(self._deadlines, server_errors=True)
         self._repeating = Policy(self._deadlines)
 
@@ -73,6 +85,10 @@ class ClientBase:
         traceback: TracebackType | None,
     ) -> None:
         await self._http.__aexit__(kind, error, traceback)
+
+    def connections(self) -> list[str]:
+        """Those that are open or being opened, a line each."""
+        return connections_of(self._http)
 
     async def execution(self, execution: ExecutionId, wait: float = 0.0) -> wire.Execution:
         """The Execution object, without its log. Raises ExecutionUnknown.

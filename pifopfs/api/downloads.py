@@ -28,6 +28,8 @@ class OutputStream:
         self._tried = tried
         self._response = response
         self._start = span.start if span else 0
+        self.unparsed = 0
+        """Bytes that were read past the response."""
         coding = response.headers.get("Content-Encoding", "").strip().lower()
         self._packed = coding not in ("", "identity")
         if self._packed and (coding not in CODINGS or span is not None):
@@ -76,6 +78,7 @@ class OutputStream:
         """The body is as long as was told, and comes as it is: read it from the connection."""
         offset, end = self._start, self._start + (self.length or 0)
         offset = _write_all(incoming.file, body.begun[: end - offset], offset)
+        self.unparsed = offset - self._start
         buffer = memoryview(bytearray(PIECE))
         with translated(self._tried):
             while offset < end:
@@ -84,6 +87,7 @@ class OutputStream:
                 if size == 0:
                     raise ConnectionBroken(self._tried, "the connection ended in the middle")
                 offset = _write_all(incoming.file, buffer[:size], offset)
+                self.unparsed += size
         incoming.come_to(offset)
 
     def _unpacked(self, unpacker: Unpacker, piece: bytes) -> Iterator[bytes]:

@@ -6,27 +6,30 @@ What the endpoints are is in `client`; what a 404 or 409 hides is looked into th
 from __future__ import annotations
 
 import json
-import re
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import trio
 
 from pifopfs import wire
-from pifopfs.api import answers
+from pifopfs.api import answers, wording
+from pifopfs.api.authorization import Authorization
 from pifopfs.api.bodies import UploadBody
 from pifopfs.api.breaker import CircuitBreaker
-from pifopfs.api.requests import LARGEST_DOCUMENT, Request
+from pifopfs.api.recording import Record, Recorder, about, current
+from pifopfs.api.requests import Request
 from pifopfs.api.retries import Retries
 from pifopfs.api.transport import translated
-from pifopfs.errors import BadAnswer, ConnectionBroken, NoAnswer, ServiceError
+from pifopfs.errors import AccessDenied, BadAnswer, ConnectionBroken, NoAnswer, ServiceError
+from pifopfs.observing import ids
 
-LONGEST_MESSAGE = 300
+log = logging.getLogger(__name__)
+
+KEY_REFUSED = (401, 403)
 
 T = TypeVar("T")
 
@@ -35,19 +38,35 @@ def _nothing() -> None:
     """Nobody wants to know."""
 
 
+@dataclass(slots=True)
+class Begun:
+    """A success whose body is still to come."""
+
+    response: httpx.Response
+    unparsed: int = 0
+    """Bytes of the body that were read past the response."""
+
+
 class Exchange:
     """Sends requests to one service. Raises ServiceError, and nothing of httpx."""
 
     def __init__(
-        self, http: httpx.AsyncClient, breaker: CircuitBreaker, *, patience: float
+        self,
+        http: httpx.AsyncClient,
+        authorization: Authorization,
+        breaker: CircuitBreaker,
+        recorder: Recorder,
+        *,
+        patience: float,
     ) -> None:
         """`patience`: seconds of the pauses between the tries of one call, together, and those
         that the answer to an upload may take from its last byte on.
         """
         self._http = http
         self._breaker = breaker
+        self._recorder = recorder
         self._patience = patience
-        self._key = http.headers.get("Authorization", "").removeprefix("Bearer ")
+        self._authorization = authorization
 
     async def document(
         self,
@@ -59,13 +78,15 @@ class Exchange:
     ) -> T:
         """The JSON document of a success. `within`: seconds for all tries together."""
         once = self._body if request.upload is None else self._uploaded
-        body = await self._attempts(lambda: once(request), request, within, policy)
-        try:
-            return parse(json.loads(body))
-        except (ValueError, RecursionError, wire.MalformedDocument) as error:
-            reason = without_secret(str(error), self._key)
-            answer = f"the answer is not what the API has: {reason}"
-            raise BadAnswer(request.tried, answer) from None
+        record = self._recorder.begin(request)
+        with self._recorder.noting(record):
+            body = await self._recorded(record, lambda: once(request), request, within, policy)
+            try:
+                return parse(json.loads(body))
+            except (ValueError, RecursionError, wire.MalformedDocument) as error:
+                reason = wording.without_secrets(str(error), self._authorization.secrets)
+                answer = f"the answer is not what the API has: {reason}"
+                raise BadAnswer(request.tried, answer) from None
 
     async def headers(self, request: Request, *, within: float, policy: Retries) -> httpx.Headers:
         """The headers of a success."""
@@ -76,11 +97,26 @@ class Exchange:
                     await response.aread()  # there is none, but only then is the connection free
                 return response.headers
 
-        return await self._attempts(once, request, within, policy)
+        record = self._recorder.begin(request)
+        with self._recorder.noting(record):
+            return await self._recorded(record, once, request, within, policy)
 
-    async def begin(self, request: Request, *, within: float, policy: Retries) -> httpx.Response:
-        """A success whose body is still to come; the caller closes it."""
-        return await self._attempts(lambda: self._begin(request), request, within, policy)
+    @asynccontextmanager
+    async def begun(
+        self, request: Request, *, within: float, policy: Retries
+    ) -> AsyncIterator[Begun]:
+        """A success whose body is still to come: what fails meanwhile is its failure, too."""
+        record = self._recorder.begin(request)
+        with self._recorder.noting(record):
+            response = await self._recorded(
+                record, lambda: self._begin(request), request, within, policy
+            )
+            begun = Begun(response)
+            try:
+                yield begun
+            finally:
+                await response.aclose()
+                record.received += response.num_bytes_downloaded + begun.unparsed
 
     async def _uploaded(self, request: Request) -> bytes:
         """The body of the answer to an upload. Raises TooSlowError where it is late."""
@@ -112,7 +148,7 @@ class Exchange:
         try:
             yield response
         finally:
-            await response.aclose()
+            await _close(response)
 
     async def _begin(self, request: Request, sent: Callable[[], None] = _nothing) -> httpx.Response:
         """The beginning of a 2xx answer. Raises the meaning of any other."""
@@ -122,14 +158,16 @@ class Exchange:
         try:
             raise await self._refusal(request, response)
         finally:
-            await response.aclose()
+            await _close(response)
 
     async def _send(self, request: Request, sent: Callable[[], None]) -> httpx.Response:
         body = request.upload.body(sent) if request.upload else None
-        response = None
+        record, response = current.get(), None
+        self._recorder.sending(record)
         try:
             with translated(request.tried):
                 response = await self._http.send(self._build(request, body), stream=True)
+            record.code = response.status_code
             self._breaker.answered(request.call)
             sent()  # an answer may come before the end
             if body is not None and response.is_success and not body.exhausted:
@@ -138,10 +176,11 @@ class Exchange:
             return response
         finally:
             if body is not None:
-                await self._close(body, response)
+                record.sent += body.passed
+                await self._let_go(body, response)
 
     @staticmethod
-    async def _close(body: UploadBody, response: httpx.Response | None) -> None:
+    async def _let_go(body: UploadBody, response: httpx.Response | None) -> None:
         """Close what was sent; where that is cancelled, nobody will read what came back."""
         try:
             await body.aclose()
@@ -152,9 +191,11 @@ class Exchange:
 
     def _build(self, request: Request, body: UploadBody | None) -> httpx.Request:
         url = httpx.URL(f"{str(self._http.base_url).rstrip('/')}{request.path}")
+        headers = self._authorization.headers() | dict(request.headers)
         built = self._http.build_request(
-            request.method, url, params=request.params or None, headers=dict(request.headers)
+            request.method, url, params=request.params or None, headers=headers
         )
+        built.headers[ids.HEADER] = current.get().id
         if body is not None:
             del built.headers["Content-Length"]  # that of no body
             built.headers.update(body.headers())
@@ -163,29 +204,34 @@ class Exchange:
 
     async def _refusal(self, request: Request, response: httpx.Response) -> ServiceError:
         code = response.status_code
-        if response.has_redirect_location:
-            host = shown(_host(response.headers["Location"]), self._key)
-            answer = f"it redirects to {host or 'another path'}, which is never followed"
-        else:
-            answer = f"{code} {shown(await _message(response), self._key)}".strip()
-        if code in (401, 403) and not self._key:
+        answer = await wording.reason(response, self._authorization.secrets)
+        if code in KEY_REFUSED and not self._authorization.key:
             answer += " (no API key was given)"
         error = answers.meaning(request.call, code)(request.tried, answer)
-        error.retry_after = _retry_after(response.headers.get("Retry-After"))
+        error.retry_after = wording.retry_after(response.headers.get("Retry-After"))
         error.code = code
         return error
 
-    async def _attempts(
+    async def _recorded(
         self,
+        record: Record,
         once: Callable[[], Awaitable[T]],
         request: Request,
         within: float | None,
         policy: Retries | None,
     ) -> T:
         """Call `once`, again where the policy says so, until it succeeds or time is up."""
-        with self.counted(request):
-            return await self._tries(once, request.tried, within, policy)
+        with about(record), self.counted(request):
+            return await self._tries(once, request, within, policy)
         raise AssertionError("unreachable")
+
+    @contextmanager
+    def made_elsewhere(self, request: Request) -> Iterator[Record]:
+        """Another process makes the request; it tells the record what it took."""
+        record = self._recorder.begin(request)
+        with self._recorder.noting(record), about(record), self.counted(request):
+            self._recorder.sending(record)
+            yield record
 
     @contextmanager
     def counted(self, request: Request) -> Iterator[None]:
@@ -198,10 +244,26 @@ class Exchange:
             self._breaker.failed(request.call, error, began)
             raise
 
+    async def _authorized(self, once: Callable[[], Awaitable[T]], request: Request) -> T:
+        """Call `once`; a second time where the key was refused and another one is in its place:
+        what is refused for its key was not done.
+        """
+        key = await self._authorization.look()
+        sent = trio.current_time()
+        try:
+            return await once()
+        except AccessDenied as error:
+            replaced = await self._authorization.replaced(key, sent)
+            if self._authorization.problem:
+                error.answer += f" ({self._authorization.problem})"
+            if not replaced or not request.repeatable:
+                raise
+        return await once()
+
     async def _tries(
         self,
         once: Callable[[], Awaitable[T]],
-        tried: str,
+        request: Request,
         within: float | None,
         policy: Retries | None,
     ) -> T:
@@ -210,10 +272,10 @@ class Exchange:
         while True:
             try:
                 with trio.fail_at(deadline):
-                    return await once()
+                    return await self._authorized(once, request)
             except trio.TooSlowError:
                 seconds = self._patience if within is None else within
-                raise NoAnswer(tried, f"no answer within {seconds:g} s") from None
+                raise NoAnswer(request.tried, f"no answer within {seconds:g} s") from None
             except ServiceError as error:
                 tries += 1
                 pause = None if policy is None else policy.pause(error, tries)
@@ -222,56 +284,11 @@ class Exchange:
                 paused += pause
                 if paused > self._patience:  # an upload has no deadline of its own
                     raise
+                log.info("%s; again in %.2g s", error, pause)
             await trio.sleep(pause)
 
 
-async def _message(response: httpx.Response) -> str:
-    """What the service says; its reason phrase where it says nothing."""
-    body = b""
-    with translated("an error's text"):
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > LARGEST_DOCUMENT:
-                break
-    try:
-        return str(json.loads(body)["errorMessage"])
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
-        return response.reason_phrase
-
-
-def _host(location: str) -> str:
-    """The host of a redirect: the rest of it may be as secret as the request was."""
-    try:
-        return urlsplit(location).hostname or ""
-    except ValueError:
-        return ""
-
-
-def shown(text: str, secret: str) -> str:
-    """Text of the service as an error may show it: printable, short, without the key."""
-    text = "".join(c if c.isprintable() else " " for c in without_secret(text, secret))
-    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
-
-
-def without_secret(text: str, secret: str) -> str:
-    """The text without a key that the service sent back; a host's name comes in small letters."""
-    if not secret:
-        return text
-    forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}
-    anyone = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
-    return re.sub(anyone, "…", text, flags=re.IGNORECASE)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait, given as a number or a date; None where nothing useful is said."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+async def _close(response: httpx.Response) -> None:
+    """All is read of it that will be."""
+    current.get().received += response.num_bytes_downloaded
+    await response.aclose()

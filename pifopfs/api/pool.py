@@ -58,6 +58,10 @@ class Transport(httpx.AsyncHTTPTransport):
 
         self._pool._assign_requests_to_connections = without_surplus  # type: ignore[method-assign]
 
+    def connections(self) -> list[str]:
+        """What each does, in the words of httpcore. Another thread may ask."""
+        return [each.info() for each in list(self._pool._connections)]
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises what httpx raises."""
         try:

@@ -30,6 +30,11 @@ class Request:
     """Bytes of the longest answer that is read."""
 
     @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent a second time."""
+        return self.upload is None or self.upload.repeatable
+
+    @property
     def tried(self) -> str:
         return f"{self.call} {self.subject}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -69,7 +69,7 @@ class Transfers(ClientBase):
         )
         async with self._transfers:
             if isinstance(content, OpenFile | Growing) and (bulk := self._bulk_for(upload.size)):
-                with self._exchange.counted(request):
+                with self._exchange.made_elsewhere(request):
                     return await bulk.send(execution, input_id, content)
             return await self._upload(request, execution, upload)
 
@@ -122,19 +122,20 @@ class Transfers(ClientBase):
     async def _stream(
         self, request: Request, execution: ExecutionId, span: Span | None
     ) -> AsyncIterator[OutputStream]:
-        try:
-            response = await self._exchange.begin(
-                request, within=self._deadlines.total, policy=self._reading
-            )
-        except errors.Refused as error:
-            raise await self._explained(request, execution, error) from None
-        try:
-            code, due = response.status_code, 200 if span is None else 206
+        answer = self._exchange.begun(request, within=self._deadlines.total, policy=self._reading)
+        async with AsyncExitStack() as stack:
+            try:
+                begun = await stack.enter_async_context(answer)
+            except errors.Refused as error:
+                raise await self._explained(request, execution, error) from None
+            code, due = begun.response.status_code, 200 if span is None else 206
             if code != due:
                 raise errors.BadAnswer(request.tried, f"{code} where {due} is due")
-            yield OutputStream(request.tried, response, span)
-        finally:
-            await response.aclose()
+            stream = OutputStream(request.tried, begun.response, span)
+            try:
+                yield stream
+            finally:
+                begun.unparsed = stream.unparsed
 
     async def save(
         self,
@@ -153,7 +154,7 @@ class Transfers(ClientBase):
         request = self._output_request(Call.OUTPUT, "GET", execution, output_id, span)
         async with self._transfers:
             if bulk := self._bulk_for(expected):
-                with self._exchange.counted(request):
+                with self._exchange.made_elsewhere(request):
                     await bulk.save(execution, output_id, incoming, expected, span)
                 return
             async with self._stream(request, execution, span) as stream:

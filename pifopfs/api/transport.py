@@ -17,7 +17,6 @@ import httpcore
 import httpx
 
 from pifopfs import __version__, errors
-from pifopfs.api.credentials import ApiKey
 from pifopfs.api.deadlines import Deadlines
 from pifopfs.api.endpoint import Endpoint
 from pifopfs.api.pool import Transport
@@ -29,12 +28,10 @@ CONNECTIONS = 100
 
 
 def make_client(
-    endpoint: Endpoint, api_key: ApiKey | None, ca_file: Path | None, deadlines: Deadlines
+    endpoint: Endpoint, ca_file: Path | None, deadlines: Deadlines
 ) -> httpx.AsyncClient:
     """A client for one service. Raises EndpointInvalid for a CA file or proxy that is none."""
     headers = {"User-Agent": f"pifopfs/{__version__}", "Accept-Encoding": "identity"}
-    if api_key is not None:
-        headers["Authorization"] = f"Bearer {api_key.reveal()}"
     limits = httpx.Limits(
         max_connections=CONNECTIONS,
         max_keepalive_connections=CONNECTIONS,
@@ -55,6 +52,13 @@ def make_client(
         trust_env=False,
         follow_redirects=False,
     )
+
+
+def connections_of(http: httpx.AsyncClient) -> list[str]:
+    """Those of a client that `make_client` made, a line each."""
+    transport = http._transport
+    assert isinstance(transport, Transport)  # noqa: S101  # it was given this one
+    return transport.connections()
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -9,7 +9,7 @@ import click
 
 from pifopfs import errors
 from pifopfs.cli.reporting import EXIT_CODE_HELP
-from pifopfs.mount import control
+from pifopfs.mount import asking
 from pifopfs.mount.mountpoint import real_mountpoint
 from pifopfs.paths import mountpoint_path
 
@@ -21,4 +21,4 @@ def command(execution: Path) -> None:
     path = mountpoint_path(execution)
     if path.parent.name != "executions":
         raise errors.OptionInvalid(f"{execution} is not of the form MOUNTPOINT/executions/NAME")
-    click.echo(os.fsencode(control.forget(real_mountpoint(path.parent.parent), path.name)))
+    click.echo(os.fsencode(asking.forget(real_mountpoint(path.parent.parent), path.name)))

@@ -13,12 +13,22 @@ from pifopfs.cli.reporting import EXIT_CODE_HELP
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 COMMANDS = {
+    "completion": "completion",
+    "config": "config_show",
+    "doctor": "doctor",
     "forget": "forget",
     "keys": "keys",
+    "login": "login",
+    "logout": "logout",
+    "logs": "logs",
     "mount": "mount",
+    "ps": "ps",
+    "run": "run",
     "serve": "serve",
     "serve-folder": "serve_folder",
+    "systemd": "systemd",
     "umount": "umount",
+    "wait": "wait",
 }
 """Each with the module of this package that has it, as `command`."""
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from pifopfs.machine import ISOLATIONS, LOG_LEVELS
+from pifopfs.machine import ISOLATIONS, LOG_FORMATS, LOG_LEVELS
 from pifopfs.server.limits import MOST
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 LOG_LEVEL = click.Choice(LOG_LEVELS)
+LOG_FORMAT = click.Choice(LOG_FORMATS)
 FILE = click.Path(dir_okay=False, path_type=Path)
 ISOLATION = click.Choice(ISOLATIONS)
 
@@ -27,7 +28,7 @@ class Amount(click.FloatRange):
         return amount
 
 
-MEGABYTES = MINUTES = Amount(min=0, min_open=True, max=MOST, max_open=True)
+SECONDS = MEGABYTES = MINUTES = Amount(min=0, min_open=True, max=MOST, max_open=True)
 NUMBER = click.IntRange(min=1, max=int(MOST), max_open=True)
 
 ISOLATION_HELP = "What keeps programs apart (bubblewrap). none: for functions that you trust."

@@ -13,9 +13,11 @@ from typing import NoReturn, TextIO
 import click
 
 from pifopfs import errors
+from pifopfs.cli.missing import named
 
 EXIT_CODES: list[tuple[type[errors.PifopfsError], int]] = [
     (errors.OptionInvalid, 2),
+    (errors.ConfigFileInvalid, 2),
     (errors.FunctionArgumentInvalid, 3),
     (errors.FunctionFileInvalid, 3),
     (errors.FunctionUnknown, 3),
@@ -38,13 +40,13 @@ EXIT_CODE_HELP = """\b
 Exit codes:
   0  done
   1  an unexpected failure
-  2  the command line or an environment variable is not right
+  2  the command line, an environment variable or a config.toml is not right
   3  the function, or its function.json, is not right
   4  the API key is missing, malformed or refused
   5  the endpoint or service is not right, or does not answer
   6  the mountpoint is not right
   7  the mount is busy, or its names are in use by another one
-  8  a folder for state, cache or sockets cannot be used: see the message
+  8  a folder, file or part of this machine is missing or unusable: see the message
 """
 
 
@@ -55,6 +57,8 @@ def reported() -> Iterator[None]:
         yield
     except (Exception, BaseExceptionGroup) as error:
         leaf = only_leaf(error)
+        if isinstance(leaf, ImportError):
+            leaf = named(leaf)
         if isinstance(leaf, errors.PifopfsError):
             fail(sentence(leaf), exit_code(leaf))
         if isinstance(leaf, OSError):

@@ -18,6 +18,7 @@ from pifopfs.cli.options import (
     FOLDER,
     ISOLATION,
     ISOLATION_HELP,
+    LOG_FORMAT,
     LOG_LEVEL,
     MEGABYTES,
     MINUTES,
@@ -25,7 +26,9 @@ from pifopfs.cli.options import (
 )
 from pifopfs.cli.reporting import EXIT_CODE_HELP
 from pifopfs.machine import BUBBLEWRAP
+from pifopfs.observing.dumps import dumping
 from pifopfs.paths import absolute
+from pifopfs.sdnotify import Notifier
 from pifopfs.server.limits import DEFAULT, Limits
 from pifopfs.server.site import Site, serve_root
 
@@ -51,6 +54,7 @@ from pifopfs.server.site import Site, serve_root
 @click.option("--max-log", type=MEGABYTES, metavar="MB", help="Kept of each log (64).")
 @click.option("--max-input", type=MEGABYTES, metavar="MB", help="Of one input (65536).")
 @click.option("--log-level", type=LOG_LEVEL, default="info", show_default=True)
+@click.option("--log-format", type=LOG_FORMAT, default="text", show_default=True)
 def command(  # one parameter for each flag
     root: Path,
     *,
@@ -59,6 +63,7 @@ def command(  # one parameter for each flag
     run_as: str | None,
     isolation: str | None,
     log_level: str,
+    log_format: str,
     tls_cert: Path | None,
     tls_key: Path | None,
     socket: Path | None,
@@ -82,13 +87,14 @@ def command(  # one parameter for each flag
         run_as=run_as,
         limits=_limits(limits),
     )
-    log_to(logging.StreamHandler(), log_level)
+    log_to(logging.StreamHandler(), log_level, log_format)
 
     def ready(lines: list[str]) -> None:
         for line in lines:
             click.echo(os.fsencode(line))
 
-    trio.run(partial(serve_root, site, ready=ready))
+    notifier = Notifier.take(os.environ)
+    trio.run(dumping, partial(serve_root, site, ready=ready, notifier=notifier))
 
 
 def _absolute(path: Path | None) -> Path | None:

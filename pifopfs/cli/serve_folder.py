@@ -15,6 +15,7 @@ import trio
 from pifopfs.cli.background import in_background, outcome_in_background
 from pifopfs.cli.options import FOLDER, ISOLATION
 from pifopfs.machine import BUBBLEWRAP
+from pifopfs.observing.dumps import dumping
 from pifopfs.paths import absolute
 from pifopfs.server.embedded.host import serve_folder
 from pifopfs.server.embedded.place import Place
@@ -48,6 +49,7 @@ def _serve_when_told(folder: Path) -> None:
 
 def _server(folder: Path, linger: float, isolation: str) -> Callable[[Callable[[], None]], None]:
     def run(ready: Callable[[], None]) -> None:
-        trio.run(partial(serve_folder, folder, linger=linger, isolation=isolation, ready=ready))
+        serving = partial(serve_folder, folder, linger=linger, isolation=isolation, ready=ready)
+        trio.run(dumping, serving)
 
     return run

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pifopfs import errors
+from pifopfs.cli.candidates import mountpoints
 from pifopfs.cli.reporting import EXIT_CODE_HELP
 from pifopfs.mount.mountpoint import FILESYSTEM, find_mount, real_mountpoint
 from pifopfs.mount.records import find_record
@@ -15,7 +16,7 @@ from pifopfs.paths import mountpoint_path
 
 
 @click.command("umount", epilog=EXIT_CODE_HELP)
-@click.argument("mountpoint", type=click.Path(path_type=Path))
+@click.argument("mountpoint", type=click.Path(path_type=Path), shell_complete=mountpoints)
 @click.option("--force", is_flag=True, help="Cancel what is under way and detach at once.")
 @click.option("--stop-jobs", is_flag=True, help="Also end the folder's server and what runs on it.")
 def command(mountpoint: Path, *, force: bool, stop_jobs: bool) -> None:

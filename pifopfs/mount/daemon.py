@@ -36,11 +36,16 @@ def open_standard_streams() -> None:
 
 
 def in_background(
-    run: Callable[[Callable[[], None]], Outcome], log_file: Path, keep: Collection[int] = ()
+    run: Callable[[Callable[[], None]], Outcome],
+    log_file: Path,
+    keep: Collection[int] = (),
+    *,
+    stay: bool = False,
 ) -> Outcome:
     """Run `run(ready)` in a daemon; return once it has called `ready`, or has ended before.
 
-    Of the descriptors that this process has, it gets the standard ones and `keep`.
+    Of the descriptors that this process has, it gets the standard ones and `keep`. `stay`: it
+    leaves the process group when it is ready, not before.
     """
     reading, writing = os.pipe()
     sys.stdout.flush()
@@ -48,7 +53,7 @@ def in_background(
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _become_daemon(run, writing, log_file, keep)
+        _become_daemon(run, writing, log_file, keep, stay=stay)
     os.close(writing)
     try:
         with os.fdopen(reading) as pipe:
@@ -67,6 +72,8 @@ def _become_daemon(
     writing: int,
     log_file: Path,
     keep: Collection[int],
+    *,
+    stay: bool,
 ) -> NoReturn:
     """In the child: leave the terminal, run, and exit without the parent's cleanup."""
     told = False
@@ -75,6 +82,8 @@ def _become_daemon(
         nonlocal told
         if not told:
             told = True
+            if stay:
+                os.setsid()
             _redirect(log_file)
             message = {"exit_code": outcome.exit_code, "message": outcome.message}
             with contextlib.suppress(BrokenPipeError):  # who waited has gone
@@ -84,7 +93,8 @@ def _become_daemon(
     exit_code = 1
     try:
         _close_inherited({writing, *keep})
-        os.setsid()
+        if not stay:
+            os.setsid()
         os.chdir("/")
         outcome = run(lambda: tell(Outcome(0)))
         exit_code = outcome.exit_code

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pifopfs.errors import MountpointInvalid
+from pifopfs.errors import FuseMissing, MountpointInvalid
 from pifopfs.machine import Mounted, mounts
 
 log = logging.getLogger(__name__)
 
 FILESYSTEM = "fuse.pifopfs"
+AUTOMOUNT = "autofs"
 COMMAND_TIMEOUT = 10.0
 MOST_LINKS = 40
 """As the kernel follows at most."""
@@ -43,6 +44,14 @@ def find_mount(mountpoint: Path) -> Mounted | None:
     return here[-1] if here else None
 
 
+def is_automount(mountpoint: Path) -> bool:
+    """Whether what is to be mounted here is waited for: whoever looks waits, too, save systemd's
+    own process group.
+    """
+    mounted = find_mount(mountpoint)
+    return mounted is not None and mounted.filesystem == AUTOMOUNT
+
+
 def is_dead(mountpoint: Path) -> bool:
     """Whether the daemon of what is mounted here has died.
 
@@ -69,7 +78,7 @@ def fusermount(mountpoint: Path, *flags: str) -> subprocess.CompletedProcess[str
             command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False
         )
     except FileNotFoundError:
-        raise MountpointInvalid("fusermount3 is not installed; install the package fuse3") from None
+        raise FuseMissing("fusermount3 is not installed") from None
 
 
 def prepare(path: Path) -> Path:
@@ -83,6 +92,8 @@ def prepare(path: Path) -> Path:
         log.info("clearing away the dead mount of %s on %s", mounted.source, mountpoint)
         fusermount(mountpoint, "-z")
         mounted = find_mount(mountpoint)
+    if is_automount(mountpoint):
+        return mountpoint
     if mounted is not None:
         raise MountpointInvalid(
             f"{path} is mounted already ({mounted.source}, {mounted.filesystem}); "

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
 
 import trio
 
-from pifopfs.api import BulkProcess, FunctionClient
-from pifopfs.config import Config, Limits
+from pifopfs.api import BulkProcess
+from pifopfs.config import Config
 from pifopfs.errors import OptionInvalid
-from pifopfs.fuse import Ownership, serve_mount
+from pifopfs.fuse import Activity, Ownership, serve_mount
 from pifopfs.machine import (
     keep_memory_private,
     raise_descriptor_limit,
@@ -26,34 +26,54 @@ from pifopfs.machine import (
     runtime_folder,
 )
 from pifopfs.mount.control import serve_control
+from pifopfs.mount.insight import Insight
 from pifopfs.mount.mountpoint import prepare, real_mountpoint
+from pifopfs.mount.notifying import tell_watchers
 from pifopfs.mount.records import claimed, recorded
-from pifopfs.server.embedded.guest import Lease, join_or_start
+from pifopfs.observing.dumps import Section, dumped_on_signal
+from pifopfs.sdnotify import Notifier
+from pifopfs.service import reached
+from pifopfs.tree.executions import Executions
 from pifopfs.tree.tree import Tree, open_tree
+from pifopfs.wire import Status
 
 log = logging.getLogger(__name__)
 
 LAST_CLOSES = 1.0
 """Seconds that the kernel has to tell that the files are closed whose close was answered."""
+SPARE = 10.0
+"""Seconds for what else there is to do at the end."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Mount:
     """One mount from start to end."""
 
-    def __init__(self, config: Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: Config, ready: Callable[[], None], notifier: Notifier | None = None
+    ) -> None:
         """Before there is any thread or event loop: this forks the process for large bodies."""
         keep_memory_private()
         reuse_memory()
         self._config = config
         self._ready = ready
+        self._notifier = notifier or Notifier()
         self._bulk = BulkProcess.fork()
         self._tree: Tree | None = None
+        self._insight: Insight | None = None
 
     async def run(self) -> None:
         """Mount, and return when it is unmounted. Raises SetupError, ServiceError."""
         for number in SIGNALS:  # those that come when the end has begun change nothing
             signal.signal(number, lambda *_: None)
+        with dumped_on_signal(self._sections):
+            await self._run_until_signal()
+
+    def _sections(self) -> Iterable[Section]:
+        """Of a dump, besides the tasks."""
+        return () if self._insight is None else self._insight.sections()
+
+    async def _run_until_signal(self) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._end_on_signal, nursery.cancel_scope)
             await self._run()
@@ -71,15 +91,19 @@ class Mount:
         """`claim` is let go of once the mount is there."""
         config = self._config
         async with AsyncExitStack() as stack:
-            client, name = await stack.enter_async_context(_service(config))
+            client, name = await stack.enter_async_context(reached(config))
             await stack.enter_async_context(client.moved_by(self._bulk))
+            self._insight = insight = Insight(config, mountpoint, name, client)
             function = await client.function()
-            tree = await stack.enter_async_context(open_tree(client, function, config.settings))
-            self._tree = tree
-            await self._serve(mountpoint, tree, name, claim)
+            opened = open_tree(client, function, config.settings, insight.providers)
+            self._tree = tree = await stack.enter_async_context(opened)
+            insight.connect(tree)
+            await self._serve(mountpoint, tree, name, claim, insight.activity)
         log.info("%s is unmounted from %s", name, mountpoint)
 
-    async def _serve(self, mountpoint: Path, tree: Tree, name: str, claim: ExitStack) -> None:
+    async def _serve(
+        self, mountpoint: Path, tree: Tree, name: str, claim: ExitStack, activity: Activity
+    ) -> None:
         config = self._config
         options = {*config.options.kernel, f"fsname={_source(name)}"}
         ownership = Ownership(config.options.uid, config.options.gid, config.options.umask)
@@ -92,6 +116,7 @@ class Mount:
                     mountpoint,
                     options,
                     ownership,
+                    activity,
                     watchdog=config.limits.watchdog,
                     task_status=task_status,
                 )
@@ -100,17 +125,22 @@ class Mount:
                 nursery.cancel_scope.cancel()
 
             await nursery.start(mounted)
+            nursery.start_soon(tell_watchers, tree, mountpoint, config)
             await nursery.start(serve_control, mountpoint, tree.executions)
             with recorded(mountpoint, name, config.folder, config.log_file):
                 log.info("%s is mounted on %s", name, mountpoint)
                 claim.close()
+                status = partial(_status, name, mountpoint, tree.executions)
+                self._notifier.ready(status())
                 self._ready()
+                await self._notifier.keep_told(status)
                 await trio.sleep_forever()
 
     async def _settle(self) -> None:
         """Let uploads under way finish, within the grace; `start` does the others another time."""
         if self._tree is None:
             return
+        self._notifier.stopping(self._config.limits.shutdown_grace + LAST_CLOSES + SPARE)
         with trio.move_on_after(self._config.limits.shutdown_grace) as grace:
             await self._tree.settle()
         if grace.cancelled_caught:
@@ -159,37 +189,9 @@ def _source(name: str) -> str:
     return name.replace(",", "_").encode("ascii", "backslashreplace").decode()
 
 
-@asynccontextmanager
-async def _service(config: Config) -> AsyncIterator[tuple[FunctionClient, str]]:
-    """A client of the service, and the function's name; a folder's server is held meanwhile."""
-    make = partial(FunctionClient, deadlines=config.deadlines)
-    if config.folder is not None:
-        async with (
-            _held_server(config.folder, config.limits, config.isolation) as lease,
-            make(lease.function, endpoint=lease.endpoint) as client,
-        ):
-            yield client, lease.function
-    else:
-        assert config.function is not None  # noqa: S101  # it is one or the other
-        async with make(
-            config.function,
-            endpoint=config.endpoint,
-            api_key=config.api_key,
-            ca_file=config.ca_file,
-        ) as client:
-            yield client, config.function
-
-
-@asynccontextmanager
-async def _held_server(folder: Path, limits: Limits, isolation: str) -> AsyncIterator[Lease]:
-    """The server of a folder, which is started again should it die."""
-    lease = await join_or_start(
-        folder,
-        linger=limits.server_linger,
-        deadline=limits.server_start,
-        isolation=isolation,
-    )
-    async with lease, trio.open_nursery() as nursery:
-        nursery.start_soon(lease.keep)
-        yield lease
-        nursery.cancel_scope.cancel()
+def _status(name: str, mountpoint: Path, executions: Executions) -> str:
+    """One line for `systemctl status`, from what is known: nothing is asked for it."""
+    known = [job.execution for job in executions]
+    running = [each for each in known if each.status is Status.RUNNING and not each.gone]
+    plural = "" if len(known) == 1 else "s"
+    return f"{name} on {mountpoint}: {len(known)} execution{plural}, {len(running)} running"

@@ -65,7 +65,8 @@ def _unmount_idle(mountpoint: Path, shown: Path) -> None:
 
 def _busy(mountpoint: Path, shown: Path) -> str:
     holders = find_holders(mountpoint)
-    who = ", ".join(f"{holder.command} ({holder.pid}) uses {holder.path}" for holder in holders)
+    others = [holder for holder in holders if holder.pid != os.getpid()]  # whose folder it has
+    who = ", ".join(f"{each.command} ({each.pid}) uses {each.path}" for each in others or holders)
     return f"{shown} is busy: {who or 'a process of another user uses it'}; end it, or use --force"
 
 

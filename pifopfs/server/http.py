@@ -24,6 +24,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 
+from pifopfs.server.identified import Identified
 from pifopfs.server.lingering import KEY, Arrival, Watched, take_rest
 from pifopfs.server.secured import TlsStream
 from pifopfs.server.sockets import accept
@@ -112,7 +113,7 @@ class _Connections:
     """Serves connections, each on its own."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = wrap_app(cast("ASGIFramework", Watched(app)), 0, "asgi")
+        self._app = wrap_app(cast("ASGIFramework", Watched(Identified(app))), 0, "asgi")
         self._context = WorkerContext(None)
         self._config = Config()
         self._config.keep_alive_timeout = KEEPALIVE

@@ -97,6 +97,8 @@ class _Api:
         caller, name = admitted(request, self._gate, self._executions)
         found = self._executions.function(*name)
         document = found.document() | {"isolation": self._executions.isolation}
+        if caller.max_executions is not None:
+            document["max_executions"] = caller.max_executions
         if caller.is_master and self._gate.keys is not None:
             keys = self._gate.keys.all(*name)
             document["api_keys"] = [answers.key_document(key) for key in keys]

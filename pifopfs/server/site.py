@@ -16,6 +16,7 @@ import trio
 
 from pifopfs.errors import FunctionArgumentInvalid, OptionInvalid, ServerNotStarted
 from pifopfs.machine import BUBBLEWRAP, raise_descriptor_limit, short_key
+from pifopfs.sdnotify import Notifier
 from pifopfs.server import tcp
 from pifopfs.server.catalog import Root
 from pifopfs.server.executions import Settings
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 PORT = 3445
 GRACE = 30.0
 """Seconds for requests under way when the server ends."""
+SPARE = 20.0
+"""Seconds for what else there is to do at the end."""
 NEW_FUNCTIONS = 5.0
 """Seconds between looks for functions without a master key."""
 
@@ -149,11 +152,14 @@ def _checked(socket: Path) -> Path:
     return socket.absolute()
 
 
-async def serve_root(site: Site, *, ready: Callable[[list[str]], None]) -> None:
-    """Serve until a signal; `ready` gets lines for the operator.
+async def serve_root(
+    site: Site, *, ready: Callable[[list[str]], None], notifier: Notifier | None = None
+) -> None:
+    """Serve until a signal; `ready` gets lines for the operator, `notifier` what systemd is told.
 
     Raises FunctionFileInvalid, FunctionArgumentInvalid, StateLocked, ServerNotStarted.
     """
+    notifier = notifier or Notifier()
     catalog = Root(site.root)
     functions = ", ".join(function.name for function in catalog.all())
     descriptors = raise_descriptor_limit()
@@ -177,6 +183,10 @@ async def serve_root(site: Site, *, ready: Callable[[list[str]], None]) -> None:
         await nursery.start(_until_over, nursery, serving)
         nursery.start_soon(_ensure_masters, keys, catalog)
         ready(lines)
+        notifier.ready(lines[0])
+        nursery.start_soon(notifier.keep_told, lambda: lines[0])
+        await told.first.wait()
+        notifier.stopping(GRACE + SPARE)
 
 
 async def _until_over(

@@ -52,10 +52,12 @@ class _Files(LRUCache[Key, CachedFile]):
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit, getsizeof=lambda file: max(file.size, 1))
+        self.evictions = 0
 
     def popitem(self) -> tuple[Key, CachedFile]:
         key, file = super().popitem()
         remove(file.path)
+        self.evictions += 1
         return key, file
 
 
@@ -74,6 +76,8 @@ class OutputCache:
         self._complete = folder / "complete"
         self._spool = folder / "spool"
         self._files = _Files(limit)
+        self.hits = self.misses = 0
+        """What `find` has found, and has not."""
         with translated(str(folder)):
             shutil.rmtree(self._spool, ignore_errors=True)  # downloads that a crash cut short
             for part in (self._complete, self._spool):
@@ -126,6 +130,33 @@ class OutputCache:
         """The size of a complete output, None where it is not here."""
         file = self._files.get(key)
         return None if file is None else file.size
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @property
+    def used(self) -> int:
+        """Bytes."""
+        return int(self._files.currsize)
+
+    @property
+    def limit(self) -> int:
+        """Bytes."""
+        return int(self._files.maxsize)
+
+    @property
+    def evictions(self) -> int:
+        """How many had to make room for others."""
+        return self._files.evictions
+
+    def find(self, key: Key) -> tuple[int, int] | None:
+        """As `open`, for somebody who wants to read it: that is counted."""
+        found = self.open(key)
+        if found is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return found
 
     def open(self, key: Key) -> tuple[int, int] | None:
         """A descriptor for reading and the size, None where it is not here."""

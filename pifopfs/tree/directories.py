@@ -34,17 +34,23 @@ ALIAS_SLOT = 63
 class Root(Directory):
     """The mountpoint."""
 
-    __slots__ = ("_children", "_mounted_ns")
+    __slots__ = ("_children", "_hidden", "_mounted_ns")
 
-    def __init__(self, function: FunctionFile, executions: ExecutionsDirectory) -> None:
+    def __init__(
+        self, function: FunctionFile, executions: ExecutionsDirectory, hidden: Node | None = None
+    ) -> None:
+        """`hidden` is there by its name, and not listed."""
         super().__init__(ROOT_INO, "/")
         self._children: dict[str, Node] = {"function.json": function, "executions": executions}
+        self._hidden = hidden
         self._mounted_ns = function.attributes().mtime_ns
 
     def attributes(self) -> Attributes:
         return Attributes(self.ino, S_IFDIR | 0o555, 0, self._mounted_ns)
 
     async def lookup(self, name: str) -> Node:
+        if self._hidden is not None and name == self._hidden.name:
+            return self._hidden
         try:
             return self._children[name]
         except KeyError:
@@ -82,6 +88,10 @@ class ExecutionsDirectory(Directory):
 
     def attributes(self) -> Attributes:
         return Attributes(self.ino, S_IFDIR | 0o777, 0, self._executions.changed_ns)
+
+    def find(self, name: str) -> Node:
+        """One that has a name here. Raises NoSuchName."""
+        return ExecutionDirectory(self._executions.get(name))
 
     async def lookup(self, name: str) -> Node:
         check_name(name)

@@ -106,9 +106,21 @@ class Execution:
         return self._seen.status
 
     @property
+    def state(self) -> str:
+        """`gone`, or the status, without reading the whole record: somebody asks for thousands."""
+        if self.gone:
+            return "gone"
+        return str(self._recorded["status"] if self._told is None else self._told.status)
+
+    @property
     def ended(self) -> bool:
         """Nothing more will happen at the service."""
         return self.gone or self.status is Status.ENDED
+
+    @property
+    def over(self) -> bool:
+        """As `ended`, or terminated here; without a look into the record, which may be costly."""
+        return self.dead or self.ended_ns is not None or self.state in ("gone", Status.ENDED)
 
     @property
     def pending(self) -> bool:

@@ -59,6 +59,9 @@ class Executions:
         for row in shared.names.executions():
             self._add(row)
 
+    def __len__(self) -> int:
+        return len(self._by_name)
+
     def __iter__(self) -> Iterator[Job]:
         return iter(list(self._by_name.values()))
 

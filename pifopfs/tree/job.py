@@ -46,6 +46,10 @@ class Job:
         self._renewed: dict[int, int] = {}
         self._staging = staging(execution.shared.settings) / str(execution.serial)
 
+    def path(self, name: str) -> str:
+        """Where a file of it is, from the mountpoint."""
+        return f"executions/{self.execution.name}/{name}"
+
     def ino(self, slot: int) -> int:
         """The inode number of one of the fixed files."""
         return layout.ino(self.execution.serial, self._renewed.get(slot, slot))

@@ -16,5 +16,8 @@ class JobFile(Node):
         super().__init__(job.ino(FIXED[name].slot), name)
         self.job = job
 
+    def where(self) -> str:
+        return self.job.path(self.name)
+
     def _attributes(self, size: int, mtime_ns: int, attr_timeout: float = LIVE) -> Attributes:
         return Attributes(self.ino, FIXED[self.name].mode, size, mtime_ns, attr_timeout)

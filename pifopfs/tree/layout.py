@@ -21,7 +21,13 @@ FIRST_FREE_SLOT = 64
 ROOT_INO = 1
 FUNCTION_INO = 2
 EXECUTIONS_INO = 3
+HIDDEN_INO = 4
+"""Of `.pifopfs`; its files follow."""
 DIRECTORY_SLOT = 1
+
+HIDDEN = ".pifopfs"
+"""Reachable by name, not listed, as `wait`: nothing in it is anybody's data."""
+HIDDEN_FILES = ("stats", "config", "requests")
 
 MAX_NAME = 255
 EXECUTION_ID = re.compile(r"exec_[A-Za-z0-9]+")

@@ -62,7 +62,7 @@ class LiveLog:
     @property
     def changed_ns(self) -> int:
         """When it grew; now, while it may have grown: programs that compare times must look."""
-        if self._execution.pending or self._settled or self._fresh:
+        if self._execution.pending or self.settled or self._fresh:
             return self._changed_ns
         return time.time_ns()
 
@@ -74,6 +74,17 @@ class LiveLog:
     @property
     def _age(self) -> float:
         return trio.current_time() - self._fetched
+
+    @property
+    def grown_ns(self) -> int:
+        """When it grew here."""
+        return self._changed_ns
+
+    @property
+    def due(self) -> float:
+        """Seconds until somebody who follows it should do so again."""
+        settings = self._execution.shared.settings
+        return max(0.0, settings.follow_age(self._duration, self._cost) - self._age)
 
     # ── Readers ──────────────────────────────────────────────────────────────────────────────
 
@@ -137,14 +148,14 @@ class LiveLog:
     async def refresh(self) -> None:
         """Fetch what is new, unless that was done just now. Raises ServiceError."""
         execution = self._execution
-        if self._settled or (self._fresh and not execution.ended):
+        if self.settled or (self._fresh and not execution.ended):
             return
         await self._fetch()
-        if execution.ended and not self._settled:
+        if execution.ended and not self.settled:
             await self._fetch()  # the first one may have begun before the end
 
     @property
-    def _settled(self) -> bool:
+    def settled(self) -> bool:
         """There is nothing more to be had."""
         return self.complete or self._execution.dead or self._execution.gone
 

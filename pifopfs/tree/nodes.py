@@ -108,6 +108,14 @@ class Node(ABC):
         self.lookups = 0
         """How often the kernel was told of it, less what it has forgotten."""
 
+    def where(self) -> str:
+        """Its path from the mountpoint, for people."""
+        return self.name
+
+    def itself(self) -> Node:
+        """The node; of a view of one, what is viewed."""
+        return self
+
     @abstractmethod
     def attributes(self) -> Attributes:
         """What is known now."""

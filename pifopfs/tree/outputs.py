@@ -171,7 +171,7 @@ class Output:
     async def open(self) -> CompleteReader | DownloadReader:
         """A reader; its length is known when this returns. Raises ServiceError, OutputChanged."""
         self.execution.check_alive()
-        cached = self.execution.shared.cache.open(self._key)
+        cached = self.execution.shared.cache.find(self._key)
         if cached is not None:
             return CompleteReader(self.name, cached[0])
         if self._download is not None and isinstance(self._download.error, OutputChanged):

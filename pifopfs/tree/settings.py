@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+CROWD = 16
+"""Executions of which each is asked for as if it were the only one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -34,6 +37,8 @@ class Settings:
     """How long an open waits for a whole output: it is mapped and cached like any file then."""
     patience: float = 3.0
     """How long a look in passing waits for the service: a listing, a size, an unknown id."""
+    watch_interval: float = 2.0
+    """How soon a look for processes that watch files with inotify is followed by the next."""
     wait_outage: float = 300.0
     """How long a read of `wait` rides out a service that does not answer."""
 
@@ -43,6 +48,17 @@ class Settings:
         A tenth of its age, so that its end is noticed within 10 % of its length.
         """
         return min(max(age / 10, self.shortest_interval), self.longest_interval)
+
+    def watched_interval(self, age: float, watched: int, *, pending: bool) -> float:
+        """Seconds between status requests for an execution `age` s old that is watched with
+        inotify, as `watched` are: what is watched and forgotten must cost the service little.
+        """
+        longest = self.gone_recheck if pending else self.longest_interval
+        return min(max(age / 10, self.shortest_interval), longest) * self.crowding(watched)
+
+    def crowding(self, watched: int) -> float:
+        """How much less often each is asked for when so many executions are watched."""
+        return max(1.0, watched / CROWD)
 
     def status_age(self, age: float) -> float:
         """How old the status may be when somebody looks at an execution `age` s old."""

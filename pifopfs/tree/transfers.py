@@ -66,6 +66,9 @@ class InputFile(Node):
         self.job = job
         self.file = file
 
+    def where(self) -> str:
+        return self.job.path(f"input/{self.file.name}")
+
     def attributes(self) -> Attributes:
         file = self.file
         mode = 0o666 if file.mode is None else file.mode
@@ -142,6 +145,9 @@ class OutputFile(Node):
         super().__init__(output.ino, output.name)
         self.job = job
         self.output = output
+
+    def where(self) -> str:
+        return self.job.path(f"output/{self.name}")
 
     def attributes(self) -> Attributes:
         execution, size = self.job.execution, self.output.size

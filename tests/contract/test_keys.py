@@ -132,9 +132,12 @@ async def test_a_new_key_and_its_end(site: Site, master: httpx.AsyncClient) -> N
         "max_executions": 3,
         "max_parallel_jobs": 3,
     }
-    assert (await master.get(FN)).json()["api_keys"] == [made]
+    told = (await master.get(FN)).json()
+    assert told["api_keys"] == [made]
+    assert "max_executions" not in told
     async with site.http(key) as david:
         document = (await david.get(FN)).json()
+        assert document["max_executions"] == 3
         assert "api_keys" not in document
         assert document["isolation"] == "bubblewrap"
         assert (await master.delete(f"{FN}/api_keys/david")).json() == made

@@ -40,6 +40,7 @@ class Kind:
 
 KINDS = {
     "Calls on the mountpoint": Kind(("/",), "/executions", directory=True),
+    "Calls on `.pifopfs/`": Kind(("/.pifopfs",), "/executions", directory=True),
     "Calls on `executions/`": Kind(("/executions",), "/function.json", directory=True),
     "Calls on `executions/NAME`": Kind(
         (".",), "/executions/other", "/free#", directory=True, acts=True
@@ -48,6 +49,11 @@ KINDS = {
     "Calls on `output/`": Kind(("output",), "input", "/executions/other/x#", directory=True),
     "Calls on `function.json`": Kind(
         ("/function.json",), "/executions/other/id", "/executions/free#"
+    ),
+    "Calls on files in `.pifopfs/`": Kind(
+        ("/.pifopfs/stats", "/.pifopfs/config", "/.pifopfs/requests"),
+        "/executions/other/id",
+        "/executions/free#",
     ),
     "Calls on files in `input/`": Kind(
         ("input/p#",), "input/q#", "/executions/other/input/x#", before="pending"

@@ -49,11 +49,14 @@ class Mount:
 
     # ── Commands ─────────────────────────────────────────────────────────────────────────────
 
-    def pifopfs(self, *args: str, timeout: float = 40) -> subprocess.CompletedProcess[str]:
+    def pifopfs(
+        self, *args: str, timeout: float = 40, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of ours."""
         return subprocess.run(
             [*PIFOPFS, *args],
             env=self.env,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -194,9 +197,18 @@ def environment(root: Path) -> dict[str, str]:
     for name, folder in {
         "XDG_STATE_HOME": "state",
         "XDG_CACHE_HOME": "cache",
+        "XDG_CONFIG_HOME": "config",
+        "PIFOPFS_SYSTEM_CONFIG_DIR": "etc",
         "XDG_RUNTIME_DIR": "run",
     }.items():
         path = root / folder
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         env[name] = str(path)
     return env
+
+
+def write_key(path: Path, key: str) -> Path:
+    """A file that holds a key, for this user alone."""
+    path.touch(0o600)
+    path.write_text(f"{key}\n")
+    return path

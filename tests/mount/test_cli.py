@@ -6,6 +6,7 @@ import os
 import signal
 import ssl
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import trustme
 
 from pifopfs.machine import start_time
 from tests.fakeservice import FakeService, HttpsService, garbage, refuse, until
-from tests.mount.harness import PIFOPFS, Mount
+from tests.mount.harness import PIFOPFS, Mount, write_key
 
 
 def fails(mount: Mount, code: int, *words: str) -> str:
@@ -58,8 +59,7 @@ def test_a_key_that_is_missing_or_refused(
 
 
 def test_a_key_file_that_is_not_there_or_empty(unmounted: Mount) -> None:
-    empty = unmounted.root / "empty"
-    empty.touch()
+    empty = write_key(unmounted.root / "empty", "")
     args = unmounted.args
     for path in ["/nowhere/key", str(empty)]:
         unmounted.args = (*args, "--api-key-file", path)
@@ -90,7 +90,7 @@ def https(root: Path) -> Iterator[HttpsService]:
 def test_a_wrong_ca_is_refused_and_the_right_one_mounts_with_the_key(
     root: Path, https: HttpsService
 ) -> None:
-    (root / "key").write_text("apikey_secret")
+    write_key(root / "key", "apikey_secret")
     trustme.CA().cert_pem.write_to_path(root / "other.pem")
     args = ("--endpoint", https.endpoint, "--api-key-file", str(root / "key"))
     mount = Mount(root, "joe/tsp", *args, "--ca-file", str(root / "other.pem"))
@@ -270,6 +270,14 @@ def test_umount_of_a_busy_mount_says_who_uses_it(mount: Mount) -> None:
         sleeper.kill()
         sleeper.wait(10)
     mount.umount()
+
+
+def test_regression_umount_in_a_busy_mount_named_itself(mount: Mount) -> None:
+    """As from a shell whose folder is there."""
+    result = mount.sh(f"{sys.executable} -P -m pifopfs umount {mount.path}; exit $?", check=False)
+    assert result.returncode == 7
+    assert f") uses {mount.path}" in result.stderr
+    assert result.stderr.count(" uses ") == 1
 
 
 def test_umount_force_detaches_a_busy_mount(mount: Mount) -> None:

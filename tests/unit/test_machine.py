@@ -106,4 +106,4 @@ def test_mounts_are_known_by_their_names(monkeypatch: pytest.MonkeyPatch) -> Non
     line = b"36 35 98:0 / /a\\040b\\134c\\377\x85 rw - fuse.x joe/t\\040 rw\n"
     monkeypatch.setattr(Path, "read_bytes", lambda _: line)
     path = Path(os.fsdecode(b"/a b\\c\xff\x85"))
-    assert machine.mounts() == [machine.Mounted(path, "fuse.x", "joe/t ")]
+    assert machine.mounts() == [machine.Mounted(path, "fuse.x", "joe/t ", os.makedev(98, 0))]

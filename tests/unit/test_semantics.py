@@ -30,6 +30,7 @@ NO_CLAIMS = (
     "what | errno",
     "After rmdir it is terminated: see Open files.",
     "Best effort for programs that catch the signal",
+    "OBSERVABILITY.md says what is in them.",
 )
 """What no test can prove: titles of tables, pointers, and best efforts."""
 

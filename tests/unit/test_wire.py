@@ -68,3 +68,9 @@ def test_the_size_of_an_output_is_told_or_not(told: object, size: int | None) ->
 def test_a_size_that_is_not_known_is_not_told() -> None:
     assert wire.FileSpec("r", "r.txt").to_json() == {"id": "r", "path": "r.txt"}
     assert wire.FileSpec("r", "r.txt", 0).to_json() == {"id": "r", "path": "r.txt", "size": 0}
+
+
+@pytest.mark.parametrize(("told", "known"), [(3, 3), (None, None), ("3", None), (0, None)])
+def test_a_limit_of_executions_that_makes_no_sense_is_not_told(told: object, known: object) -> None:
+    document = {"id": "tsp", "author": "joe", "max_executions": told}
+    assert wire.Function.from_json(document).max_executions == known

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pifopfs.api.incoming import Head, Span
+from pifopfs.api.recording import Tally
 from pifopfs.wire import ExecutionId
 
 # ── To the process that moves ────────────────────────────────────────────────────────────────────
@@ -29,6 +30,8 @@ class Save:
     output: str
     expected: int | None
     span: Span | None
+    request: str
+    """The id of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Send:
     input: str
     growing: bool
     whole: bool
+    request: str
+    """The id of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +88,5 @@ class Ended:
     number: int
     result: object = None
     error: Exception | None = None
+    tally: Tally | None = None
+    """What it took."""

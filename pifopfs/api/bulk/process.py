@@ -32,7 +32,9 @@ from pifopfs.api.bulk.messages import (
 from pifopfs.api.bulk.worker import work
 from pifopfs.api.incoming import Head, Incoming, Span
 from pifopfs.api.progress import Progress, SharedProgress
+from pifopfs.api.recording import Tally, current
 from pifopfs.errors import ConnectionBroken, PifopfsError
+from pifopfs.observing import ids
 from pifopfs.wire import ExecutionId, InputInfo
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ PLACES = 64
 """Transfers at once, at the most."""
 CANCELLED = 2.0
 """Seconds in which what is cancelled ends; a process that does not do it is killed."""
-IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """Sent to a group of processes; this one ends with the one that has forked it."""
 
 
@@ -64,6 +66,8 @@ class Transfer:
     """It is over there, too: its place can be another's."""
     result: object = None
     error: Exception | None = None
+    tally: Tally | None = None
+    """What it took, where that is told."""
 
     def end(self, result: object, error: Exception | None) -> None:
         """There is no more to come. What it was refused with here goes first."""
@@ -156,6 +160,7 @@ class BulkProcess:
             case Arrived():
                 transfer.arrived()
             case Ended():
+                transfer.tally = message.tally
                 transfer.end(message.result, message.error)
 
     def _begin(self, transfer: Transfer, message: Began) -> None:
@@ -180,7 +185,8 @@ class BulkProcess:
             incoming.move_to(self._progress.at(place))
             transfer = Transfer(incoming.progress, incoming.began, incoming.arrived)
             number = next(self._numbers)
-            order = Save(number, place, execution, output, expected, span)
+            request = ids.current.get()
+            order = Save(number, place, execution, output, expected, span, request)
             try:
                 await self._until_ended(number, transfer, order, incoming.file)
             finally:  # the place is another's from now on
@@ -194,7 +200,7 @@ class BulkProcess:
             number = next(self._numbers)
             growing = isinstance(content, Growing)
             whole = not isinstance(content, Growing) or content.whole
-            order = Send(number, place, execution, input_id, growing, whole)
+            order = Send(number, place, execution, input_id, growing, whole, ids.current.get())
             transfer = Transfer(self._progress.at(place))
             if isinstance(content, Growing):
                 content.sent_elsewhere(transfer.progress, partial(self._grown, number, content))
@@ -219,6 +225,8 @@ class BulkProcess:
             if not transfer.ended.is_set():
                 await self._cancel(number, transfer)
             del self._transfers[number]
+            if transfer.tally is not None:
+                current.get().take(transfer.tally)
         if transfer.error is not None:
             raise transfer.error
 

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from pifopfs.api.bulk.channel import Channel
 from pifopfs.api.bulk.messages import Arrived, Began, Cancel, Configure, Ended, Grown, Save, Send
 from pifopfs.api.incoming import Head, Incoming
 from pifopfs.api.progress import SharedProgress
+from pifopfs.observing import ids
 
 Job = Callable[[], Awaitable[object]]
 
@@ -62,9 +64,9 @@ class Worker:
             case Configure(make_client):
                 self._client = await self._stack.enter_async_context(make_client())
             case Save() if file is not None:
-                self._begin(message.number, file, partial(self._save, message, file))
+                self._begin(message, file, partial(self._save, message, file))
             case Send() if file is not None:
-                self._begin(message.number, file, partial(self._send, message, file))
+                self._begin(message, file, partial(self._send, message, file))
             case Grown(number, whole) if number in self._growing:
                 content = self._growing[number]
                 content.whole = whole
@@ -72,12 +74,14 @@ class Worker:
             case Cancel(number) if number in self._scopes:
                 self._scopes[number].cancel()
 
-    def _begin(self, number: int, file: int, job: Job) -> None:
-        self._scopes[number] = trio.CancelScope()
-        self._nursery.start_soon(self._run, number, file, job)
+    def _begin(self, order: Save | Send, file: int, job: Job) -> None:
+        self._scopes[order.number] = trio.CancelScope()
+        self._nursery.start_soon(self._run, order, file, job)
 
-    async def _run(self, number: int, file: int, job: Job) -> None:
+    async def _run(self, order: Save | Send, file: int, job: Job) -> None:
+        number = order.number
         ended = Ended(number)
+        ids.current.set(order.request)
         try:
             with self._scopes[number]:
                 ended = Ended(number, await job())
@@ -87,7 +91,8 @@ class Worker:
             os.close(file)
             del self._scopes[number]
             self._growing.pop(number, None)
-        self._outbox.send_nowait(ended)
+        tally = self._client.recorder.tally(order.request)
+        self._outbox.send_nowait(replace(ended, tally=tally))
 
     async def _save(self, order: Save, file: int) -> None:
         number = order.number

@@ -18,7 +18,7 @@ from pifopfs.errors import SetupError
 from pifopfs.server.embedded.place import Place
 from pifopfs.server.locks import holder
 
-SECRETS = ("PIFOPFS_API_KEY", "PIFOPFS_API_KEY_FILE")
+SECRETS = ("PIFOPFS_API_KEY", "PIFOPFS_API_KEY_FILE", "NOTIFY_SOCKET")
 """Of no use to a folder's server, whose programs could read its environment."""
 
 _prepared: dict[Path, Starter] = {}
@@ -57,7 +57,7 @@ def _start(folder: Path) -> Starter:
     with theirs, contextlib.ExitStack() as undo:
         undo.callback(ours.close)
         process = subprocess.Popen(
-            [sys.executable, "-m", "pifopfs", "serve-folder", "--when-told", str(folder)],
+            [sys.executable, "-P", "-m", "pifopfs", "serve-folder", "--when-told", str(folder)],
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             stderr=theirs.fileno(),

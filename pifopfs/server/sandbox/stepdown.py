@@ -83,10 +83,11 @@ def _let_go(scratch: Path) -> tuple[list[str], list[str]]:
     """What is mounted elsewhere is not kept from being unmounted by a run that has no use for it.
 
     Most of all a mount of ours: its daemon waits for the last who has it. The lines for before the
-    move to STAGE, and for after it: what `scratch` is in.
+    move to STAGE, and for after it: what `scratch` is in. Where something is mounted only when
+    somebody looks, nobody looks: the mount that this is for may be that one.
     """
     needed = [Path(path) for path in NEEDED]
-    found = {mounted.mountpoint for mounted in mounts()} - {Path("/")}
+    found = {each.mountpoint for each in mounts() if each.filesystem != "autofs"} - {Path("/")}
     others = {path for path in found if not any(path.is_relative_to(top) for top in needed)}
     around = others.intersection(scratch.parents)
     return _unmount(others - around), _unmount(around - {STAGE})

@@ -24,7 +24,7 @@ def test_an_input_is_a_file_like_one_of_the_local_disk(root: Path, service: Fake
     with Mount(root, "joe/tsp", "--endpoint", service.endpoint) as mount:
         mount.sh("mkdir executions/j")
         coords = mount.path / "executions" / "j" / "input" / "coords"
-        paths, operations = [str(coords), str(local)], amount(10_000, 100_000)
+        paths, operations = [str(coords), str(local)], amount(5_000, 100_000)
         done = subprocess.run(
             [sys.executable, "-I", fsx.__file__, *paths, str(seed), str(operations)],
             capture_output=True,

@@ -36,7 +36,7 @@ def budget(examples: int, steps: int) -> settings:
 @pytest.mark.parametrize(
     ("machine", "examples", "steps"),
     [
-        (MountMachine, amount(70, 3_000), 35),
+        (MountMachine, amount(35, 3_000), 35),
         (RestartingMachine, amount(6, 500), 40),
     ],
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pifopfs.mount.holders import find_holders
 from tests.fakeservice import FakeExecution, FakeService, until
 from tests.mount.harness import Mount
 from tests.mount.test_idle import wake_ups
@@ -374,10 +375,10 @@ def test_a_raiser_that_was_killed_is_replaced(running: Mount, service: FakeServi
 
 
 def test_a_raiser_that_hangs_holds_nothing_up(running: Mount, service: FakeService) -> None:
-    with watching(running, "modify", "j/log"):
+    with watching(running, "modify", "j/log") as watcher:
         followed(service, "log")
         service.only().log = b"1\n"
-        until(lambda: raisers(running) != [])
+        until(lambda: watcher.hears("MODIFY j/log") and not find_holders(running.path))
         for process in raisers(running):
             os.kill(process, signal.SIGSTOP)
         service.only().log += b"2\n"

@@ -268,7 +268,7 @@ def test_a_killed_writers_bytes_are_never_run_on(job: Mount, service: FakeServic
     assert process.stdin is not None
     process.stdin.write("half")
     process.stdin.flush()
-    until(lambda: job.out("cat executions/j/input/coords") == "half")
+    until(lambda: job.sh("cat executions/j/input/coords", check=False).stdout == "half")
     process.kill()
     process.wait(10)
     until(lambda: "Invalid" in job.sh("echo 1 > executions/j/start", check=False).stderr)

@@ -180,7 +180,7 @@ def test_appending_to_a_torn_input_made_it_whole(job: Mount, service: FakeServic
     assert process.stdin is not None
     process.stdin.write("half")
     process.stdin.flush()
-    until(lambda: job.out(f"cat {COORDS}") == "half")
+    until(lambda: job.sh(f"cat {COORDS}", check=False).stdout == "half")
     process.kill()
     process.wait(10)
     until(lambda: "Invalid" in job.sh("echo 1 > executions/j/start", check=False).stderr)

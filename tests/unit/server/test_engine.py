@@ -27,6 +27,7 @@ from pifopfs.server.sandbox.launch import Launch
 from pifopfs.server.sandbox.settings import SandboxSettings
 from pifopfs.server.workspace import give
 from tests.fakeservice import until
+from tests.soak import amount
 
 
 @dataclass(frozen=True)
@@ -292,7 +293,7 @@ def kill_server(place: Place, kind: str, mark: str, delay: float) -> str:
 async def test_nothing_in_a_sandbox_survives_a_server_that_is_killed(sandboxed: Place) -> None:
     """The moments of the launch among them. Then bubblewrap may be left, which waits for ever."""
     mark = marker()
-    for _ in range(25):
+    for _ in range(amount(12, 100)):
         kill_server(sandboxed, "bubblewrap", mark, random.uniform(0, 0.03))
         until(lambda: not [pid for pid in alive(mark) if "bwrap" not in program(pid)], 5)
         for _ in range(3):  # one that is just becoming another program is not seen

@@ -124,8 +124,9 @@ def _check(item: str, name: str, value: str | None) -> None:
         raise OptionInvalid("-o remount: a mounted function keeps its options; umount it first")
     if not _is_plain(name, value):
         known = ", ".join(sorted({*KERNEL_OPTIONS, *OWN_OPTIONS, "uid=", "gid=", "umask="}))
+        shown = name if value is None else f"{name}=…"  # it may be a key
         raise OptionInvalid(
-            f"-o {item} is not known; there are {known}, the options of `pifopfs mount --help` "
+            f"-o {shown} is not known; there are {known}, the options of `pifopfs mount --help` "
             "without their --, and those of mount(8) and systemd.mount(5) for every filesystem"
         )
 

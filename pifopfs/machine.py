@@ -78,6 +78,19 @@ def start_time(pid: int) -> int | None:
     return None if process is None or process.dead else process.started
 
 
+def is_hidden(pid: int) -> bool:
+    """Whether there is a process of this user's that /proc does not show: mounted with `hidepid` it
+    hides those that nobody may look into, such as our daemons.
+    """
+    if Path(f"/proc/{pid}").exists():
+        return False
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
 def short_key(name: bytes) -> str:
     """A short name for a file or folder that is about something with a long one."""
     return hashlib.sha256(name).hexdigest()[:16]

@@ -16,8 +16,8 @@ class Deadlines:
     total: float = 60.0
     """A whole call, retries included; bodies of inputs and outputs have no such limit."""
     create: float = 10.0
-    """`create` and `terminate`, which hold the lock of a directory."""
+    """A request that creates or terminates an execution: a directory is locked meanwhile."""
     backoff: float = 0.1
     """The first pause between two tries; it doubles."""
     recheck: float | None = 2.0
-    """Between two calls to a service that is down; others fail at once meanwhile. None: never."""
+    """Between two calls to a service that is down; others fail at once meanwhile."""

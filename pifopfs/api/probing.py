@@ -97,7 +97,7 @@ def _clock_ahead(date: str | None, now: datetime) -> float | None:
         return None
     try:
         theirs = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if theirs.tzinfo is None:
         theirs = theirs.replace(tzinfo=UTC)

@@ -51,15 +51,16 @@ def wait_at_service(
 async def _ended(
     client: FunctionClient, config: Config, id_: ExecutionId, timeout: float | None
 ) -> Outcome:
+    watched: Watched | None = None
     try:
-        watched = Watched(client, await client.execution(id_), config.settings)
-        if watched.seen.status is Status.PENDING:
-            return Outcome(id_, End.NOT_STARTED, watched.seen)
         with trio.move_on_after(float("inf") if timeout is None else timeout):
+            watched = Watched(client, await client.execution(id_), config.settings)
+            if watched.seen.status is Status.PENDING:
+                return Outcome(id_, End.NOT_STARTED, watched.seen)
             await watched.until_ended()
     except ExecutionUnknown:
         return Outcome(id_, End.GONE)
-    return Outcome.of(id_, watched.seen)
+    return Outcome(id_, End.TIME_OVER) if watched is None else Outcome.of(id_, watched.seen)
 
 
 def print_log(function: str, id_: ExecutionId, flags: Flags, *, follow: bool) -> None:

@@ -25,7 +25,7 @@ def script(shell: str, program: click.Command) -> str:
 def command(ctx: click.Context, shell: str) -> None:
     """Print the script by which SHELL completes pifopfs's commands, options and arguments.
 
-    The package for Debian and pipx put it in place by themselves. Otherwise, for bash, in
+    The package for Debian puts it in place, as do newer versions of pipx. Otherwise, for bash, in
     ~/.bashrc:
 
     \b

@@ -44,7 +44,7 @@ def show_command(function: str | None, *, as_json: bool, **flags: Any) -> None:
     if as_json:
         click.echo(json.dumps(shown.document(values, place, scope), indent=2))
     else:
-        click.echo(shown.lines(values, place, scope), nl=False)
+        click.echo(os.fsencode(shown.lines(values, place, scope)), nl=False)
 
 
 show_command.params += [option for option in mount.params if option.name in OPTIONS]

@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import NoReturn
 
+import click
+
 from pifopfs.cli.reporting import EXIT_CODE_HELP
 from pifopfs.run.ends import End
 
@@ -37,12 +39,20 @@ How the execution ended:
   14  a failure of the service's machine cut it off
   15  a reason that this version does not know
   16  it is no more: terminated meanwhile, expired, or unknown
-  17  it is done, but an output that was asked for is not there
+  17  run: it is done, but an output that was asked for is not there
   18  it had not ended when the time of --timeout was over
-  19  it has not been started
-  130, 143  Ctrl-C, SIGTERM
+  19  wait: nobody has started it
+  129, 130, 141, 143  SIGHUP, Ctrl-C, nobody reads the output, SIGTERM
 """
 )
+
+
+def tell(line: str | bytes) -> None:
+    """Print a line; where nobody reads any more, end as any program does that is told so."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        die_by(signal.SIGPIPE)
 
 
 def die_by(number: signal.Signals) -> NoReturn:

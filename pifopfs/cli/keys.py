@@ -64,7 +64,8 @@ def create_command(
 ) -> None:
     """Make an API key, and print it: it is told only now.
 
-    The master key comes from --api-key-file, PIFOPFS_API_KEY_FILE or PIFOPFS_API_KEY.
+    The master key is found as the key of a mount is: by --api-key-file, PIFOPFS_API_KEY_FILE or
+    PIFOPFS_API_KEY, or in one of the other places of docs/CONFIGURATION.md.
     """
 
     async def create(client: FunctionClient) -> str | None:

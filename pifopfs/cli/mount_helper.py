@@ -71,7 +71,7 @@ def command(
     if os.geteuid() == 0:
         use_system_folders(os.environ)
     if verbose:
-        click.echo(f"{NAME}: pifopfs mount {' '.join(line)}")
+        click.echo(os.fsencode(f"{NAME}: pifopfs mount {' '.join(line)}"))
     with mount.command.make_context(NAME, line) as context:
         _mount(context, fake=fake)
 

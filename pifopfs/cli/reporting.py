@@ -14,6 +14,7 @@ import click
 
 from pifopfs import errors
 from pifopfs.cli.missing import named
+from pifopfs.observing.text import printable
 
 EXIT_CODES: list[tuple[type[errors.PifopfsError], int]] = [
     (errors.OptionInvalid, 2),
@@ -86,7 +87,8 @@ def exit_code(error: errors.PifopfsError) -> int:
 def fail(sentence: str, exit_code: int) -> NoReturn:
     if sentence:
         with contextlib.suppress(OSError):  # where stderr is full the exit code must do
-            click.echo(f"pifopfs: {sentence}", err=True)
+            lines = map(printable, f"pifopfs: {sentence}".split("\n"))  # it may quote a service
+            click.echo("\n".join(lines), err=True)
         _let_go_of(sys.stderr)
     sys.exit(exit_code)
 

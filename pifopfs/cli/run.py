@@ -51,7 +51,7 @@ def command(
     timeout: float | None,
     **service: object,
 ) -> None:
-    """Run FUNCTION once, without a mount: inputs up, start, log, outputs down, and away with it.
+    """Run FUNCTION once, without a mount: upload, start, show the log, download, terminate.
 
     FUNCTION is as for mount: AUTHOR/ID, a folder that holds a function.json (/…, ./… or ../…), or
     example:NAME. The log goes to stderr as it comes. Outputs are brought where all went well, and

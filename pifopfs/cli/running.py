@@ -11,7 +11,7 @@ import click
 import trio
 
 from pifopfs import config as configuration
-from pifopfs.cli.ends import END_CODES, die_by
+from pifopfs.cli.ends import END_CODES, die_by, tell
 from pifopfs.cli.reporting import exit_code, fail, only_leaf, sentence
 from pifopfs.cli.terminal import Terminal
 from pifopfs.cli.texts import json_line, shown
@@ -60,7 +60,7 @@ def _tell(job: Job, failure: Failure | None, *, as_json: bool) -> None:
         click.echo(f"pifopfs: {shown(note)}", err=True)
     if as_json:
         error = text or None
-        click.echo(json_line({**job.result.document(), "error": error, "exit_status": code}))
+        tell(json_line({**job.result.document(), "error": error, "exit_status": code}))
     if ending is not None:
         die_by(ending)
     if code:

@@ -123,7 +123,9 @@ def _program(given: Path | None, *, packaged: bool, user: bool) -> Path:
 
 def _rewritten(unit: str, program: Path) -> str:
     """The unit, for a command that is elsewhere."""
-    word = str(program).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    if any(character.isspace() for character in word):
+    word = str(program)
+    for special, written in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+        word = word.replace(special, written)
+    if any(character.isspace() or character in "'\"\\;" for character in word):
         word = f'"{word}"'
     return unit.replace(f"={EXECUTABLE} ", f"={word} ")

@@ -8,7 +8,7 @@ import click
 
 from pifopfs.cli.candidates import folders
 from pifopfs.cli.connecting import connected
-from pifopfs.cli.ends import END_CODE_HELP, END_CODES, let_signals_end
+from pifopfs.cli.ends import END_CODE_HELP, END_CODES, let_signals_end, tell
 from pifopfs.cli.loading import loading
 from pifopfs.cli.naming import AtService, find
 from pifopfs.cli.options import ISOLATION, ISOLATION_HELP, SECONDS
@@ -37,23 +37,23 @@ def command(
     let_signals_end()
     found = find(executions)
 
-    def tell(outcome: Outcome) -> None:
+    def tell_end(outcome: Outcome) -> None:
         if not as_json and outcome.execution is not None and outcome.has_ended:
             reason = shown(outcome.execution.end_reason or "")
             line = reason if alone else f"{reason}\t{shown(outcome.given)}"
-            click.echo(line.encode())
+            tell(line.encode())
 
     if isinstance(found, AtService):
         with loading(client=True):
             from pifopfs.cli.atservice import wait_at_service
 
         alone = len(found.ids) == 1
-        outcomes = wait_at_service(found, timeout, service, tell)
+        outcomes = wait_at_service(found, timeout, service, tell_end)
     else:
         alone = len(found) == 1
-        outcomes = wait_in_mount(found, timeout, tell)
+        outcomes = wait_in_mount(found, timeout, tell_end)
     if as_json:
-        click.echo(json_line([outcome.document() for outcome in outcomes]))
+        tell(json_line([outcome.document() for outcome in outcomes]))
     bad = [outcome for outcome in outcomes if outcome.end is not End.DONE]
     for outcome in bad[1:]:
         click.echo(f"pifopfs: {_sentence(outcome)}", err=True)

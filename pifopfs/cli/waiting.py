@@ -8,11 +8,21 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from pifopfs.cli.mountfiles import NoExecution, NotStarted, open_file, status, translated
+from pifopfs.cli.mountfiles import (
+    NoExecution,
+    NotStarted,
+    open_file,
+    status,
+    translated,
+)
 from pifopfs.cli.naming import InMount
 from pifopfs.cli.outcomes import Outcome
+from pifopfs.errors import ServiceFailure
 from pifopfs.machine import raise_descriptor_limit
 from pifopfs.run.ends import End
+
+LONGEST = (1 << 31) - 1
+"""Milliseconds that poll(2) takes."""
 
 
 def wait_in_mount(
@@ -23,12 +33,12 @@ def wait_in_mount(
     Raises MountpointInvalid, ServiceFailure.
     """
     raise_descriptor_limit()  # there may be thousands
+    deadline = None if timeout is None else time.monotonic() + timeout
     with ExitStack() as stack:
         waits = [_Wait(execution) for execution in executions]
         for wait in waits:
             stack.callback(wait.close)
             wait.open()
-        deadline = None if timeout is None else time.monotonic() + timeout
         _wait_for(waits, deadline, tell)
         return [wait.outcome or wait.given_up() for wait in waits]
 
@@ -42,7 +52,7 @@ def _wait_for(
         poller.register(file, select.POLLIN)
     while under_way:
         left = None if deadline is None else (deadline - time.monotonic()) * 1000
-        ready = poller.poll(left if left is None else max(left, 0))
+        ready = poller.poll(left if left is None else min(max(left, 0), LONGEST))
         for file, _ in ready:
             poller.unregister(file)
             tell(under_way.pop(file).end())
@@ -84,6 +94,8 @@ class _Wait:
             return self._look()
         except NoExecution:
             return Outcome(self._where.given, End.GONE)
+        except ServiceFailure:  # nobody waits for the service now
+            return Outcome(self._where.given, End.TIME_OVER)
 
     def _look(self) -> Outcome:
         execution = status(self._where)

@@ -23,8 +23,8 @@ from pifopfs.paths import find_folder, mountpoint_path
 QUICK = Deadlines(connect=5.0, stall=8.0, total=10.0, create=10.0)
 """Long enough for a service in order, short enough for who waits for the answer."""
 COMMAND_TIMEOUT = 5.0
-SEVERAL_BLANKS = re.compile(r" {2,}")
-"""Between the columns of a configuration that is shown."""
+ROW = re.compile(r"(\S+) {2,}(.*\S) {2,}\S.*")
+"""A line of a configuration that is shown: name, value, place."""
 NOWHERE = Path("/")
 """The mountpoint of a configuration that is only looked at."""
 
@@ -84,7 +84,7 @@ def find_subject(target: str | None, environ: Mapping[str, str], **flags: Any) -
     if mountpoint is not None:
         record = find_record(mountpoint)
         target = None if record is None else record.folder or record.function
-        if record is not None and record.folder is None:
+        if record is not None and record.folder is None and record.alive():
             flags = _settings_of(mountpoint) | {name: v for name, v in flags.items() if v}
     folder = None if target is None else find_folder(target)
     function = target if folder is None else None
@@ -121,8 +121,8 @@ def _settings_of(mountpoint: Path) -> dict[str, Any]:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return {}
-    rows = (SEVERAL_BLANKS.split(line) for line in shown.splitlines())
-    told = {row[0]: row[1] for row in rows if len(row) > 1 and row[1] != "-"}
+    rows = (ROW.fullmatch(line) for line in shown.splitlines())
+    told = {row[1]: row[2] for row in rows if row is not None and row[2] != "-"}
     paths = {name: Path(told[name]) for name in ("api_key_file", "ca_file") if name in told}
     plain = told.get("allow_plain_http") == "true"
     return {"endpoint": told.get("endpoint"), "allow_plain_http": plain, **paths}

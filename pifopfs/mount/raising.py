@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -28,8 +29,25 @@ ANSWER = 30.0
 """Seconds that it may take for the events of one file."""
 PAUSE = 1.0
 """Seconds before the next one is started, where one has failed or could not be started."""
+MOST_TRIES = 5
+"""How often the events of one file are tried that a process has died of."""
 LAST = 2.0
 """Seconds that it has to end when it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What is to be told of one file."""
+
+    job: Job
+    path: str
+    """Within the execution's directory."""
+    events: int
+
+    @property
+    def place(self) -> str:
+        """Its path within the mount."""
+        return f"executions/{self.job.execution.name}/{self.path}"
 
 
 class Announcements:
@@ -37,6 +55,8 @@ class Announcements:
 
     def __init__(self) -> None:
         self._events: dict[tuple[Job, str], int] = {}
+        self._tries: dict[tuple[Job, str], int] = {}
+        """Of those that have failed."""
         self._some = trio.Event()
 
     def add(self, job: Job, path: str, events: int) -> None:
@@ -48,15 +68,29 @@ class Announcements:
         """Return when there are some."""
         await self._some.wait()
 
-    def pop(self) -> tuple[str, int] | None:
-        """The oldest: a path within the mount, and events; None where there is none."""
+    def pop(self) -> Announcement | None:
+        """The oldest; None where there is none."""
         while self._events:
             job, path = key = next(iter(self._events))
             events = self._events.pop(key)
             if not job.execution.dead:
-                return f"executions/{job.execution.name}/{path}", events
+                return Announcement(job, path, events)
         self._some = trio.Event()
         return None
+
+    def again(self, announced: Announcement) -> None:
+        """It has failed, which may pass: after the others, a few times."""
+        tries = self._tries[announced.job, announced.path] = (
+            self._tries.pop((announced.job, announced.path), 0) + 1
+        )
+        if tries < MOST_TRIES:
+            self.add(announced.job, announced.path, announced.events)
+        else:
+            self.over(announced)
+
+    def over(self, announced: Announcement) -> None:
+        """It is told, or given up."""
+        self._tries.pop((announced.job, announced.path), None)
 
 
 class Raising:
@@ -123,12 +157,19 @@ class Raising:
                 return
             announced = self.announcements.pop()
             if announced is not None:
-                path, events = announced
-                with trio.fail_after(ANSWER):
-                    number = await _raise(process, path, events)
-                if number not in {0, *self._complained}:
-                    self._complained.add(number)
-                    log.info("the events on %s are not told: %s", path, os.strerror(number))
+                await self._tell(process, announced)
+
+    async def _tell(self, process: trio.Process, announced: Announcement) -> None:
+        try:
+            with trio.fail_after(ANSWER):
+                number = await _raise(process, announced.place, announced.events)
+        except BaseException:
+            self.announcements.again(announced)
+            raise
+        self.announcements.over(announced)
+        if number not in {0, *self._complained}:
+            self._complained.add(number)
+            log.info("the events on %s are not told: %s", announced.place, os.strerror(number))
 
 
 async def _raise(process: trio.Process, path: str, events: int) -> int:

@@ -16,6 +16,7 @@ from pifopfs.errors import MountpointInvalid
 from pifopfs.machine import (
     SYSTEM_RUNTIME,
     check_socket_path,
+    is_hidden,
     runtime_folder,
     short_key,
     start_time,
@@ -38,8 +39,10 @@ class MountRecord:
     """When it was mounted, in seconds since 1970: the time of the file, which does not hold it."""
 
     def alive(self) -> bool:
-        """Whether the daemon still runs."""
-        return start_time(self.pid) == self.started
+        """Whether the daemon still runs. Where /proc hides it (`hidepid`), a process of its number
+        that is ours is taken for it.
+        """
+        return start_time(self.pid) == self.started or is_hidden(self.pid)
 
 
 def _folder() -> Path:

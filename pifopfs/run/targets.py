@@ -23,8 +23,8 @@ def is_stream(wish: Wish) -> bool:
     if wish.path is None:
         return True
     real = Path(os.path.realpath(wish.path))
-    try:
-        mode = real.stat().st_mode
+    try:  # not of the real path: where a pipe is open, as /dev/stdout, that is none
+        mode = os.stat(wish.path).st_mode  # noqa: PTH116
     except FileNotFoundError:
         _check_folder(wish, real.parent)
         return False
@@ -103,9 +103,11 @@ def commit_all(replacements: Iterable[Replacement]) -> None:
 
 
 def _mode(path: Path) -> int:
-    """Of the file that is replaced; else as any new file has it."""
+    """Of the file that is replaced, without rights of its owner's that writing to it would take
+    away; else as any new file has it.
+    """
     try:
-        return stat.S_IMODE(path.stat().st_mode)
+        return path.stat().st_mode & 0o777
     except OSError:
         mask = os.umask(0o077)
         os.umask(mask)

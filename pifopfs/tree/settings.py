@@ -22,7 +22,9 @@ class Settings:
     freshness: float = 1.0
     """How old a status or log may be when somebody looks."""
     shortest_interval: float = 0.05
+    """Between two questions for the status of an execution, at the least."""
     longest_interval: float = 2.0
+    """Between two such questions, at the most."""
     gone_recheck: float = 10.0
     """How old a final status (ended, gone) may be when somebody reads it."""
     size_recheck: float = 10.0

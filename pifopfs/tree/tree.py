@@ -116,8 +116,9 @@ class Tree:
         allowed = self._shared.function.current.max_executions
         if allowed is None:
             return Usage(len(self.executions), None)
-        running = [job for job in self.executions if job.execution.state == Status.RUNNING]
-        return Usage(len(running), allowed)
+        known = (job.execution for job in self.executions)
+        running = sum(not each.over and each.state == Status.RUNNING for each in known)
+        return Usage(running, allowed)
 
     @property
     def cache(self) -> OutputCache:

@@ -196,6 +196,21 @@ def test_a_mountpoint_whose_record_is_gone(mount: Mount) -> None:
     record.write_text(kept)
 
 
+def test_regression_what_is_mounted_where_a_mount_of_ours_has_died_was_trusted(
+    mount: Mount, service: FakeService
+) -> None:
+    """With the key: it said at which endpoint that is to be shown."""
+    (record,) = (mount.root / "run" / "pifopfs" / "mounts").glob("*.json")
+    kept = record.read_text()
+    record.write_text(json.dumps(json.loads(kept) | {"started": 1}))
+    before = len(service.requests)
+    doctor(mount.root, str(mount.path), check="service")
+    assert service.requests[before:] == []
+    record.write_text(kept)
+    doctor(mount.root, str(mount.path), check="service")
+    assert service.requests[before:] != []
+
+
 def test_nothing_is_made(root: Path) -> None:
     def tree() -> list[str]:
         return sorted(str(path) for path in root.rglob("*"))

@@ -79,7 +79,8 @@ def serve(booted: Machine) -> None:
     booted.write("/etc/pifopfs/server.env", f"OPTIONS=--port {port}\n")
     if any(Path(sys.executable).resolve().is_relative_to(folder) for folder in HIDDEN):
         reachable = "/etc/systemd/system/pifopfs-server.service.d/python.conf"
-        booted.write(reachable, "[Service]\nProtectHome=no\n")
+        seen = f"ProtectHome=no\nBindReadOnlyPaths={PROJECT}\n"  # it may be below /tmp
+        booted.write(reachable, f"[Service]\n{seen}")
     (block,) = commands("A server")
     assert 'Status: "serving joe/tsp on https://localhost' in run(booted, block)
     booted.out("install -m 644 /var/lib/private/pifopfs-server/tls/cert.pem /etc/pifopfs")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.fakeservice import FakeService
-from tests.mount.harness import Mount, write_key
+from tests.mount.harness import PIFOPFS, Mount, write_key
 
 OLD, NEW = "apikey_old", "apikey_new"
 
@@ -60,6 +61,18 @@ def test_other_commands_have_the_same_settings(root: Path, service: FakeService)
     result = Mount(root, "joe/tsp").pifopfs("keys", "create", "joe/tsp", "eve")
     assert result.stdout == "apikey_eve\n"
     assert service.keys == [f"Bearer {OLD}"]
+
+
+def test_regression_a_folder_whose_name_is_not_utf8_could_not_be_shown(root: Path) -> None:
+    mount = Mount(root, "joe/tsp")
+    result = subprocess.run(
+        [*PIFOPFS, "config", "show", "--state-dir", b"/tmp/\xff"],
+        env=mount.env | {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        check=True,
+        timeout=20,
+    )
+    assert b"/tmp/\xff" in result.stdout
 
 
 def test_the_configuration_is_shown_with_where_it_comes_from(root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -371,6 +372,27 @@ def test_a_raiser_that_was_killed_is_replaced(running: Mount, service: FakeServi
         for process in raisers(running):
             os.kill(process, signal.SIGKILL)
         service.only().log += b"2\n"
+        until(lambda: len(watcher.told) == 2)
+
+
+def asked_for_something(process: int) -> bool:
+    """Whether its input holds what it has not read yet."""
+    with Path(f"/proc/{process}/fd/0").open("rb", buffering=0) as waiting:
+        return bool(select.select([waiting], [], [], 0)[0])
+
+
+def test_regression_an_event_was_lost_with_the_process_that_raised_it(
+    running: Mount, service: FakeService
+) -> None:
+    with watching(running, "modify", "j/log") as watcher:
+        followed(service, "log")
+        service.only().log = b"1\n"
+        until(lambda: watcher.hears("MODIFY j/log") and not find_holders(running.path))
+        (process,) = raisers(running)
+        os.kill(process, signal.SIGSTOP)
+        service.only().log += b"2\n"
+        until(lambda: asked_for_something(process))
+        os.kill(process, signal.SIGKILL)
         until(lambda: len(watcher.told) == 2)
 
 

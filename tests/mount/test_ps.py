@@ -229,7 +229,10 @@ def test_ten_thousand_executions_are_listed_while_the_mount_goes_on(
 # ── --watch ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_watch_shows_what_changes_until_ctrl_c(mount: Mount, service: FakeService) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watch_shows_what_changes_until_a_signal(
+    mount: Mount, service: FakeService, number: signal.Signals
+) -> None:
     ours, theirs = os.openpty()
     process = subprocess.Popen(
         [*PIFOPFS, "ps", "--watch", str(mount.path)],
@@ -250,8 +253,8 @@ def test_watch_shows_what_changes_until_ctrl_c(mount: Mount, service: FakeServic
         until(lambda: screen.read().count(b"newcomer") > count + 1)
         assert service.requests[before:] == []
     finally:
-        process.send_signal(signal.SIGINT)
-    assert process.wait(10) == -signal.SIGINT
+        process.send_signal(number)
+    assert process.wait(10) == -number
     assert b"\x1b[?1049l" in screen.read()  # the screen is given back
     os.close(ours)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.fakeservice import FakeExecution, FakeService, until
+from tests.fakeservice import FakeExecution, FakeService, hang, until
 from tests.mount.harness import PIFOPFS, Mount
 
 
@@ -184,3 +186,37 @@ def test_logs_of_what_is_not_there(mount: Mount, service: FakeService) -> None:
     assert mount.pifopfs("logs", "mnt/executions/nobody").returncode == 16
     args = ("joe/tsp", "exec_nobody", "--endpoint", service.endpoint)
     assert mount.pifopfs("logs", *args).returncode == 16
+
+
+def test_regression_a_timeout_of_months_was_too_much(running: Mount, service: FakeService) -> None:
+    service.only().end()
+    running.sh("cat executions/j/wait")
+    result = running.pifopfs("wait", J, "--timeout", "3000000000")
+    assert (result.returncode, result.stdout) == (0, "normal\n")
+
+
+def test_regression_a_service_that_hangs_held_up_a_wait_with_a_timeout(
+    running: Mount, service: FakeService
+) -> None:
+    release = threading.Event()
+    service.fault("status", hang(release))
+    began = time.monotonic()
+    at_service = ("--endpoint", service.endpoint, "--timeout", "0.3")
+    assert running.pifopfs("wait", "joe/tsp", service.only().id, *at_service).returncode == 18
+    assert running.pifopfs("wait", J, "--timeout", "0.3").returncode in (5, 18)
+    assert time.monotonic() - began < 20
+    release.set()
+
+
+def test_regression_a_wait_whose_output_nobody_reads_ended_with_1(
+    running: Mount, service: FakeService
+) -> None:
+    service.only().end()
+    running.sh("cat executions/j/wait")
+    for more in ("", "--json"):
+        script = f"{{ {' '.join(PIFOPFS)} wait {J} {more}; echo $? >&2; }} | true"
+        result = subprocess.run(
+            ["bash", "-c", f"trap '' PIPE; {script}"],
+            env=running.env, cwd=running.root, capture_output=True, timeout=20,
+        )  # fmt: skip
+        assert result.stderr == b"141\n"

@@ -27,7 +27,7 @@ cd "$place/root"
 mount -t proc proc proc
 mount --rbind /dev dev
 mount --rbind /sys sys
-for folder in tmp run root "$@"; do mount -t tmpfs tmpfs "./$folder"; done
+for folder in tmp run root "$@"; do mkdir -p "./$folder"; mount -t tmpfs tmpfs "./$folder"; done
 chmod 1777 tmp
 pivot_root . mnt
 umount -l mnt

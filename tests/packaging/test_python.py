@@ -66,6 +66,9 @@ def test_the_wheel_has_what_is_not_code(built: Built) -> None:
     shared = f"pifopfs-{pifopfs.__version__}.data/data/share"
     for page in (ROOT / "man" / "man1").iterdir():
         assert f"{shared}/man/man1/{page.name}" in names
+    for name in tracked():
+        if name.startswith("docs/"):
+            assert f"{shared}/doc/pifopfs/{name}" in names
     for path in (
         "bash-completion/completions/pifopfs",
         "zsh/site-functions/_pifopfs",

@@ -417,3 +417,40 @@ def on_a_terminal(shell: Shell, *args: str) -> bytes:
     os.close(ours)
     assert process.wait(30) == 0, seen
     return seen
+
+
+# ── Regressions ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("way", ["/dev/stdout", "/proc/self/fd/1", ">(cat >&3)"])
+def test_regression_an_output_to_an_open_pipe_by_its_name_was_lost(
+    shell: Shell, service: FakeService, way: str
+) -> None:
+    service.on_start = ends()
+    line = " ".join(shell.command("-q", "joe/tsp", "-i", "coords=cities"))
+    script = f"exec 3>&1; {line} -o result={way} | cat; wait"
+    result = subprocess.run(
+        ["bash", "-c", script], cwd=shell.root, env=shell.env, capture_output=True, timeout=30
+    )
+    assert result.stderr == b""
+    until(lambda: result.stdout == b"tour of x,y\n1,2\n", 5)
+
+
+def test_regression_an_output_got_the_rights_of_the_owner_of_what_it_replaced(
+    shell: Shell, service: FakeService
+) -> None:
+    service.on_start = ends()
+    tour = shell.write("tour", b"#!/bin/sh\n")
+    tour.chmod(0o6755)
+    shell.good(*JOB)
+    assert stat.S_IMODE(tour.stat().st_mode) == 0o755
+
+
+def test_regression_names_of_the_service_reached_the_terminal_as_they_are(
+    shell: Shell, service: FakeService
+) -> None:
+    service.inputs = ["\x1b]0;owned\x07\x1b[2Jx"]
+    result = shell.run("joe/tsp", "-i", "coords=cities")
+    assert result.returncode == 2
+    assert b"\\x1b]0;owned\\x07" in result.stderr
+    assert b"\x1b" not in result.stderr

@@ -70,6 +70,12 @@ def test_what_nobody_knows_is_refused(option: str) -> None:
         parse_options([option])
 
 
+def test_regression_a_key_that_was_taken_for_an_option_was_shown() -> None:
+    with pytest.raises(OptionInvalid, match=r"-o api_key=… is not known") as refused:
+        parse_options(["api_key=apikey_0123456789abcdef"])
+    assert "0123456789" not in str(refused.value)
+
+
 def test_a_remount_is_refused_with_what_to_do() -> None:
     with pytest.raises(OptionInvalid, match="umount it first"):
         parse_options(["rw,remount"])

@@ -38,6 +38,37 @@ def test_regression_a_process_whose_name_is_not_utf8_has_a_start_time(tmp_path: 
         process.wait()
 
 
+HIDDEN = """
+import os, signal, time
+from pifopfs.machine import is_hidden, keep_memory_private, start_time
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+reading, writing = os.pipe()
+child = os.fork()
+if child == 0:
+    keep_memory_private()
+    os.write(writing, b"x")
+    time.sleep(60)
+os.read(reading, 1)
+assert start_time(child) is None
+assert is_hidden(child)
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+assert not is_hidden(child)
+assert not is_hidden(os.getpid())
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount another /proc")
+def test_regression_where_proc_hides_processes_every_daemon_counted_as_dead() -> None:
+    script = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    subprocess.run(
+        ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh",
+         sys.executable, "-c", HIDDEN],
+        check=True, timeout=30,
+    )  # fmt: skip
+
+
 def test_a_private_folder_is_made_and_closed_to_others(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     machine.private_folder(folder)

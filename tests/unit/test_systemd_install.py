@@ -65,11 +65,15 @@ def test_a_package_gets_everything_below_its_root_for_usr_bin(tmp_path: Path) ->
     assert [path for path in root.rglob("*") if not path.is_dir()] == []
 
 
-def test_a_command_whose_name_has_blanks_is_quoted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "word"),
+    [("/opt/a %b/pifopfs", '"/opt/a %%b/pifopfs"'), ("/o'b/$x/pifopfs", '"/o\'b/$$x/pifopfs"')],
+)
+def test_a_command_whose_name_has_blanks_is_quoted(tmp_path: Path, program: str, word: str) -> None:
     root = str(tmp_path / "dest")
-    done("install", "--root", root, "--executable", "/opt/a %b/pifopfs", home=tmp_path)
+    done("install", "--root", root, "--executable", program, home=tmp_path)
     unit = (tmp_path / "dest/usr/lib/systemd/system/pifopfs@.service").read_text()
-    assert '\nExecStart="/opt/a %%b/pifopfs" mount --foreground' in unit
+    assert f"\nExecStart={word} mount --foreground" in unit
 
 
 @pytest.mark.parametrize("verb", ["install", "uninstall"])

@@ -54,9 +54,6 @@
     │   └── LocalStorageFailed
     ├── Interrupted                  a signal is pending for the caller
     └── SetupError                   the command line, configuration or environment is not right
-        ├── FuseMissing              a package of the system
-        │   └── FuseLibraryMissing
-        ├── PackageMissing           a package of Python
         ├── OptionInvalid
         ├── FileWithMistake          what stands in a file is not right
         │   ├── ConfigFileInvalid
@@ -70,7 +67,7 @@
         ├── FileUnusable
         ├── FuseMissing              a part of the system that pifopfs rests on is not there
         │   └── FuseLibraryMissing
-        ├── PackageMissing
+        ├── PackageMissing           a package of Python is not there
         ├── FileInTheWay
         └── ServerNotStarted
 

@@ -151,6 +151,7 @@ def unknown_size(stage: Stage) -> None:
 def output_on_its_way(stage: Stage) -> None:
     running(stage)
     _execution(stage).end(result=LARGE)
+    stage.mount.sh("cat executions/job1/wait")
     release = threading.Event()
     stage.cleanup.callback(release.set)
     stage.service.fault("output", dribble(LARGE, release, 1000))

@@ -69,11 +69,16 @@ def run(booted: Machine, script: str, *, joe: bool = False) -> str:
     return booted.out(f"set -e; cd\n{script}", user=uid, env=env)
 
 
-def serve(booted: Machine) -> None:
-    """The server of the document, and what makes it the service of joe/tsp."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+def serve(booted: Machine) -> None:
+    """The server of the document, and what makes it the service of joe/tsp."""
+    port = free_port()
     functions = Path(f"/proc/{booted.pid}/root/srv/pifopfs")
     write_function(functions / "joe" / "tsp", "cat a.txt > r.txt")
     booted.write("/etc/pifopfs/server.env", f"OPTIONS=--port {port}\n")
@@ -81,7 +86,7 @@ def serve(booted: Machine) -> None:
         reachable = "/etc/systemd/system/pifopfs-server.service.d/python.conf"
         seen = f"ProtectHome=no\nBindReadOnlyPaths={PROJECT}\n"  # it may be below /tmp
         booted.write(reachable, f"[Service]\n{seen}")
-    (block,) = commands("A server")
+    block, _ = commands("A server")
     assert 'Status: "serving joe/tsp on https://localhost' in run(booted, block)
     booted.out("install -m 644 /var/lib/private/pifopfs-server/tls/cert.pem /etc/pifopfs")
     booted.out("chmod 600 /srv/tsp.key; install -o joe -m 600 /srv/tsp.key /home/joe")
@@ -130,6 +135,15 @@ def test_every_command_does_what_the_document_says(booted: Machine) -> None:
     run(booted, "systemctl --user restart pifopfs@joe-tsp", joe=True)
     assert run(booted, "stat -c %a tsp/function.json", joe=True) == "444\n"
     run(booted, "systemctl --user stop pifopfs@joe-tsp", joe=True)
+
+    _, serving = commands("A server")
+    booted.write("/home/joe/.config/pifopfs/server.env", f"OPTIONS=--port {free_port()}\n")
+    write_function(Path(f"/proc/{booted.pid}/root/home/joe/functions/jo/fn"), "cat a.txt > r.txt")
+    booted.out("chown -R joe: /home/joe/functions")
+    run(booted, serving, joe=True)
+    status = run(booted, "systemctl --user status pifopfs-server", joe=True)
+    assert "serving jo/fn on https://localhost" in status
+    run(booted, "systemctl --user stop pifopfs-server", joe=True)
 
     run(booted, "systemctl stop pifopfs@joe-tsp")  # its names are those of the next
     (by_hand,) = commands("/etc/fstab")

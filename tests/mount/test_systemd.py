@@ -174,6 +174,9 @@ def test_systemd_finds_nothing_wrong_with_the_units(booted: Machine) -> None:
     names = f"{system}/{UNIT}.service {system}/pifopfs-server.service {system}/mnt-x.mount"
     example = (PROJECT / "systemd" / "examples" / "mnt-tsp.mount").read_text()
     booted.write(f"{system}/mnt-x.mount", example.replace("/mnt/tsp", "/mnt/x"))
+    example = (PROJECT / "systemd" / "examples" / "mnt-tsp.automount").read_text()
+    booted.write(f"{system}/mnt-x.automount", example.replace("/mnt/tsp", "/mnt/x"))
+    names += f" {system}/mnt-x.automount"
     check = "systemd-analyze verify --man=no --recursive-errors=no"
     result = booted.run("sh", "-c", f"{check} {names}")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

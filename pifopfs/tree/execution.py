@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,9 +75,11 @@ class Execution:
         """A commit is past its checks: no input may be opened for writing."""
         self.input_changes = 0
         """How often an input was made, written, renamed or removed here."""
-        self.changed = trio.Event()
-        """Set, and replaced, whenever status, gone or dead has changed."""
+        self._changed: trio.Event | None = None
+        """Made when somebody waits: there may be many executions."""
         self._recorded = row.document
+        self._recorded_state: str | None = None
+        """What that says of the status, once somebody has looked."""
         self._told: wire.Execution | None = None
         self._unrecorded = False
         """The record could not be written last time."""
@@ -88,6 +91,13 @@ class Execution:
     def commit_lock(self) -> trio.Lock:
         """Held by whoever starts it."""
         return trio.Lock()
+
+    @property
+    def changed(self) -> trio.Event:
+        """Set, and replaced, whenever status, gone or dead has changed."""
+        if self._changed is None:
+            self._changed = trio.Event()
+        return self._changed
 
     # ── What is known ────────────────────────────────────────────────────────────────────────
 
@@ -110,7 +120,11 @@ class Execution:
         """`gone`, or the status, without reading the whole record: somebody asks for thousands."""
         if self.gone:
             return "gone"
-        return str(self._recorded["status"] if self._told is None else self._told.status)
+        if self._told is not None:
+            return str(self._told.status)
+        if self._recorded_state is None:
+            self._recorded_state = sys.intern(str(self._recorded["status"]))
+        return self._recorded_state
 
     @property
     def ended(self) -> bool:
@@ -245,8 +259,9 @@ class Execution:
 
     def _tell(self, now: int) -> None:
         self.changed_ns = max(self.changed_ns, now)
-        self.changed.set()
-        self.changed = trio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     # ── Failures ─────────────────────────────────────────────────────────────────────────────
 

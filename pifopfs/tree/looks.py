@@ -14,6 +14,9 @@ import trio
 from pifopfs.tree.job import Job
 from pifopfs.tree.nodes import STATIC, Directory, Node
 
+MOST = 1000
+"""Nodes whose first look is kept: a find over thousands of executions looks at all they have."""
+
 
 class Looks:
     """Those since they were taken the last time. Nothing is noted before somebody is interested."""
@@ -22,6 +25,8 @@ class Looks:
         self._interested = False
         self._some = trio.Event()
         self._first: dict[int, int] = {}
+        self._more = False
+        """There were more than these."""
         self._began = time.time_ns()
 
     def begin(self) -> None:
@@ -30,11 +35,15 @@ class Looks:
 
     def note(self, node: Node) -> None:
         """Somebody looks at a node."""
-        if self._interested:
-            job = getattr(node, "job", None)
-            if job is not None and not job.execution.over:
-                self._first.setdefault(node.ino, time.time_ns())
-                self._some.set()
+        if not self._interested or node.ino in self._first:
+            return
+        job = job_of(node)
+        if job is not None and not job.execution.over:
+            if len(self._first) < MOST:
+                self._first[node.ino] = time.time_ns()
+            else:
+                self._more = True
+            self._some.set()
 
     def __bool__(self) -> bool:
         return bool(self._first)
@@ -45,8 +54,8 @@ class Looks:
 
     def take(self) -> TakenLooks:
         """All that there are, and none of them again."""
-        taken = TakenLooks(self._first, self._began)
-        self._first, self._began = {}, time.time_ns()
+        taken = TakenLooks(self._first, self._began, more=self._more)
+        self._first, self._more, self._began = {}, False, time.time_ns()
         self._some = trio.Event()
         return taken
 
@@ -54,9 +63,11 @@ class Looks:
 class TakenLooks:
     """The looks of a while. Times are nanoseconds of this machine's clock."""
 
-    def __init__(self, first: dict[int, int], began: int) -> None:
+    def __init__(self, first: dict[int, int], began: int, *, more: bool) -> None:
+        """`more`: there were others than the first of each node."""
         self._first = first
         self._began = began
+        self._more = more
 
     def __bool__(self) -> bool:
         return bool(self._first)
@@ -69,7 +80,7 @@ class TakenLooks:
         """
         if isinstance(node, Directory):
             return self._first.get(node.ino, self._began) - int(STATIC * 1e9)
-        return self._first.get(node.ino, time.time_ns())
+        return self._first.get(node.ino, self._began if self._more else time.time_ns())
 
 
 def job_of(node: Node | None) -> Job | None:

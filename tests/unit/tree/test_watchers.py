@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from pifopfs.tree.directories import ExecutionDirectory, InputDirectory, OutputDirectory
 from pifopfs.tree.files import FILES, VALUES
-from pifopfs.tree.looks import Looks
+from pifopfs.tree.looks import MOST, Looks
 from pifopfs.tree.raised import ATTRIB, CLOSE_WRITE, CREATE, MODIFY
 from pifopfs.tree.settings import Settings
 from pifopfs.tree.watchers import CHANGING, Wishes
@@ -120,3 +121,18 @@ def test_the_more_are_watched_the_less_often_each_is_asked_for() -> None:
     assert settings.watched_interval(1000.0, 1600, pending=False) == 100 * one
     assert settings.watched_interval(1000.0, 1, pending=True) == settings.gone_recheck
     assert settings.watched_interval(0.0, 1, pending=True) == settings.shortest_interval
+
+
+def test_of_very_many_looks_those_that_are_not_kept_may_have_been_at_any_time() -> None:
+    looks = Looks()
+    looks.begin()
+    began = time.time_ns()
+    nodes = [FILES["status"](JOB, "status") for _ in range(MOST + 1)]
+    for number, node in enumerate(nodes):
+        node.ino = number
+        looks.note(node)
+    taken = looks.take()
+    assert taken.earliest_watch(nodes[0]) > began
+    assert taken.earliest_watch(nodes[-1]) < began
+    looks.note(nodes[-1])
+    assert looks.take().earliest_watch(nodes[0]) > began

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakeservice import FakeService
+from tests.fakeservice import FakeService, until
 from tests.functions import write_function
-from tests.run.harness import Shell
+from tests.run.harness import Shell, alive
 
 
 @pytest.fixture
@@ -23,10 +23,11 @@ def shell(root: Path, service: FakeService) -> Iterator[Shell]:
 
 @pytest.fixture
 def here(root: Path) -> Iterator[Shell]:
-    """On this machine."""
+    """On this machine. Its server puts its sockets back where they are removed: it has to end."""
     shell = Shell(root)
     yield shell
     shell.clean_up()
+    until(lambda: not alive(f"XDG_RUNTIME_DIR={root}/run"))
 
 
 @pytest.fixture

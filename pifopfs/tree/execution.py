@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 
 import trio
@@ -30,6 +29,7 @@ from pifopfs.errors import (
     Unclear,
 )
 from pifopfs.tree.background import SingleFlight
+from pifopfs.tree.failure import Failure
 from pifopfs.tree.rows import ExecutionRow
 from pifopfs.tree.shared import Shared
 from pifopfs.wire import FileSpec, Status
@@ -41,14 +41,6 @@ TRANSIENT = (NotSent, Unclear, ServiceBusy)
 
 RANK = {Status.PENDING: 0, Status.RUNNING: 1, Status.ENDED: 2}
 """A status never goes back: an answer that says so was overtaken on its way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What was tried, and the error in words."""
-
-    operation: str
-    text: str
 
 
 _READ: LRUCache[Execution, wire.Execution] = LRUCache(100)
@@ -286,10 +278,7 @@ class Execution:
 
     def note_failure(self, operation: str, error: PifopfsError) -> None:
         """Show `error` in the file `error`."""
-        text = f"{operation}: {error}\n"
-        if error.advice:
-            text += f"{error.advice}\n"
-        failure = Failure(operation, text)
+        failure = Failure.of(operation, error)
         if failure != self._failure:
             log.warning("%s (%s): %s: %s", self.name, self.id, operation, error)
         self._failure = failure
@@ -297,7 +286,7 @@ class Execution:
     @property
     def failure(self) -> bytes:
         """The file `error`."""
-        return self._failure.text.encode("utf-8", "replace") if self._failure else b""
+        return self._failure.content if self._failure else b""
 
     def check_known(self, tried: str) -> None:
         """Raises ExecutionUnknown."""

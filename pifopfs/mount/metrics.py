@@ -18,10 +18,12 @@ from pifopfs import __version__
 from pifopfs.api import FunctionClient
 from pifopfs.fuse import Activity
 from pifopfs.observing.histogram import Histogram
+from pifopfs.tree.execution import GONE
 from pifopfs.tree.tree import Tree
+from pifopfs.wire import Status
 
 PREFIX = "pifopfs_"
-STATES = ("pending", "running", "ended", "gone")
+STATES = (*map(str, Status), GONE)
 LIBRARIES = ("pyfuse3", "trio", "httpx")
 
 Values = Mapping[Any, float | Histogram]

@@ -192,6 +192,6 @@ def _source(name: str) -> str:
 def _status(name: str, mountpoint: Path, executions: Executions) -> str:
     """One line for `systemctl status`, from what is known: nothing is asked for it."""
     known = [job.execution for job in executions]
-    running = [each for each in known if not each.over and each.state == Status.RUNNING]
+    running = [each for each in known if each.state == Status.RUNNING]
     plural = "" if len(known) == 1 else "s"
     return f"{name} on {mountpoint}: {len(known)} execution{plural}, {len(running)} running"

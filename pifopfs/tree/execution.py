@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +37,9 @@ log = logging.getLogger(__name__)
 
 TRANSIENT = (NotSent, Unclear, ServiceBusy)
 """Failures that may pass by themselves, and say nothing of the execution."""
+
+GONE = "gone"
+"""In the place of a status: the service does not know it any more."""
 
 RANK = {Status.PENDING: 0, Status.RUNNING: 1, Status.ENDED: 2}
 """A status never goes back: an answer that says so was overtaken on its way."""
@@ -70,7 +72,7 @@ class Execution:
         self._changed: trio.Event | None = None
         """Made when somebody waits: there may be many executions."""
         self._recorded = row.document
-        self._recorded_state: str | None = None
+        self._recorded_state: Status | None = None
         """What that says of the status, once somebody has looked."""
         self._told: wire.Execution | None = None
         self._unrecorded = False
@@ -109,13 +111,19 @@ class Execution:
 
     @property
     def state(self) -> str:
-        """`gone`, or the status, without reading the whole record: somebody asks for thousands."""
+        """GONE, or the status; by the times, where they tell it: to read a record is slower, and
+        somebody asks for thousands.
+        """
         if self.gone:
-            return "gone"
-        if self._told is not None:
-            return str(self._told.status)
+            return GONE
+        if self.ended_ns is not None:
+            return Status.ENDED
+        if self.started_ns is not None:
+            return Status.RUNNING
+        if self._told is not None:  # what was adopted may have been started elsewhere
+            return self._told.status
         if self._recorded_state is None:
-            self._recorded_state = sys.intern(str(self._recorded["status"]))
+            self._recorded_state = Status(self._recorded["status"])
         return self._recorded_state
 
     @property
@@ -125,8 +133,8 @@ class Execution:
 
     @property
     def over(self) -> bool:
-        """As `ended`, or terminated here; without a look into the record, which may be costly."""
-        return self.dead or self.ended_ns is not None or self.state in ("gone", Status.ENDED)
+        """Terminated here, or nothing more will happen at the service."""
+        return self.dead or self.state in (GONE, Status.ENDED)
 
     @property
     def pending(self) -> bool:
@@ -156,7 +164,7 @@ class Execution:
         """`status.json`: the Execution object as the service sent it, without its log."""
         document = dict(self._seen.document)
         if self.gone:
-            document["status"] = "gone"
+            document["status"] = GONE
         return json.dumps(document, indent=2).encode() + b"\n"
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pifopfs.tree.controlfiles import StartFile, StopFile
-from pifopfs.tree.execution import Execution
+from pifopfs.tree.execution import GONE, Execution
 from pifopfs.tree.job import Job
 from pifopfs.tree.jobfile import JobFile
 from pifopfs.tree.layout import FIXED, FUNCTION_INO
@@ -65,7 +65,7 @@ class Value:
 
 VALUES = {
     "id": Value(lambda execution: _line(execution.id), live=False),
-    "status": Value(lambda execution: _line("gone" if execution.gone else execution.status)),
+    "status": Value(lambda execution: _line(GONE if execution.gone else execution.status)),
     "end_reason": Value(lambda execution: _line(execution.end_reason)),
     "exit_code": Value(lambda execution: _line(execution.exit_code)),
     "status.json": Value(lambda execution: execution.document),

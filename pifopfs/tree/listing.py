@@ -5,23 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pifopfs.tree.cache import cache_key
-from pifopfs.tree.execution import Execution
+from pifopfs.tree.execution import GONE, Execution
 from pifopfs.tree.job import Job, staging
 from pifopfs.wire import Status
 
-GONE = "gone"
 ORDER: dict[str, int] = {Status.RUNNING: 0, Status.PENDING: 1, GONE: 2, Status.ENDED: 3}
-
-
-def state(execution: Execution) -> str:
-    """A word of the API, or `gone`. By the times, where they tell it: a record is slower."""
-    if execution.gone:
-        return GONE
-    if execution.ended_ns is not None:
-        return Status.ENDED
-    if execution.started_ns is not None:
-        return Status.RUNNING
-    return execution.status  # what was adopted may have been started elsewhere
 
 
 class Listing:
@@ -37,7 +25,7 @@ class Listing:
     def add(self, job: Job) -> None:
         """One more."""
         execution = job.execution
-        word = state(execution)
+        word = execution.state
         latest = execution.ended_ns or execution.started_ns or execution.created_ns
         self.counts[word] += 1
         self._keys.append((ORDER[word], -latest, job))
@@ -56,7 +44,7 @@ def describe(job: Job) -> dict[str, Any]:
     return {
         "name": execution.name,
         "id": execution.id,
-        "state": state(execution),
+        "state": execution.state,
         "created_ns": execution.created_ns,
         "started_ns": execution.started_ns,
         "ended_ns": execution.ended_ns,

@@ -116,8 +116,7 @@ class Tree:
         allowed = self._shared.function.current.max_executions
         if allowed is None:
             return Usage(len(self.executions), None)
-        known = (job.execution for job in self.executions)
-        running = sum(not each.over and each.state == Status.RUNNING for each in known)
+        running = sum(job.execution.state == Status.RUNNING for job in self.executions)
         return Usage(running, allowed)
 
     @property

@@ -51,8 +51,7 @@ Executions:
 
 Programs:
 
-    isolation      which engine a server has, tried at the start
-    engines        where programs run
+    engines        where programs run: on this machine, or on a cluster
     sandbox        what keeps them apart
     memory         what keeps their memory within its limit
     processes      how they are found again after the server has died

@@ -40,8 +40,8 @@ def refused(refusal: Refusal) -> Response:
     return failure(refusal.code, refusal.message, REFUSAL_HEADERS.get(type(refusal)))
 
 
-def execution_document(record: Record) -> dict[str, Any]:
-    """The Execution object, without its log."""
+def execution_document(record: Record, position: int | None = None) -> dict[str, Any]:
+    """The Execution object, without its log. `position`: how many wait in a queue before it."""
     document: dict[str, Any] = {
         "id": record.id,
         "func_author": record.author,
@@ -52,6 +52,8 @@ def execution_document(record: Record) -> dict[str, Any]:
         "start_date": record.start_date,
         "end_date": record.end_date,
     }
+    if position is not None:
+        document["queue_position"] = position
     if record.status is Status.ENDED:
         document["exit_code"] = record.exit_code
         document["stopped"] = record.stopped

@@ -56,7 +56,7 @@ class Executions:
 
     @property
     def isolation(self) -> str:
-        """What keeps programs apart: see `isolation`."""
+        """What keeps programs apart: see `engines`."""
         return self._runs.isolation
 
     # ── Functions ────────────────────────────────────────────────────────────────────────────
@@ -145,6 +145,10 @@ class Executions:
         self._check(record, Action.STOP)
         await self._runs.end(record.id)
         return self._again(record)
+
+    def position(self, record: Record) -> int | None:
+        """How many runs wait in a queue before it; None where it does not wait."""
+        return self._runs.position(record.id)
 
     async def until_ended(self, record: Record) -> None:
         """Return when it has ended, or gone."""

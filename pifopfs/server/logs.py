@@ -26,8 +26,12 @@ class LogWriter:
     On a full disk output is lost rather than the run. Raises OSError where the disk fails.
     """
 
-    def __init__(self, path: Path, limit: int | None = None) -> None:
-        """`limit`: bytes that a program's output may take here; what comes after is counted."""
+    def __init__(self, path: Path, limit: int | None = None, *, again: bool = False) -> None:
+        """`limit`: bytes that a program's output may take here; what comes after is counted.
+
+        `again`: the output comes once more from its beginning on, and what is here already is not
+        written another time. Where the two differ, the new one counts.
+        """
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         self._file = os.fdopen(os.open(path, flags | os.O_CLOEXEC, 0o600), "ab", buffering=0)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -35,6 +39,8 @@ class LogWriter:
         """Output was lost, which is not yet said in the log."""
         self._room = limit
         self._dropped = 0
+        self._repeated: int | None = 0 if again else None
+        """Bytes that came again so far; None: what comes is new."""
 
     def __enter__(self) -> LogWriter:
         return self
@@ -78,8 +84,9 @@ class LogWriter:
     def _append(self, text: str) -> None:
         if not text:
             return
+        content = self._new((GAP * self._gap + text).encode("utf-8", "replace"))
         end = os.fstat(self._file.fileno()).st_size
-        view = memoryview((GAP * self._gap + text).encode("utf-8", "replace"))
+        view = memoryview(content)
         try:
             while view:
                 view = view[self._file.write(view) :]
@@ -90,6 +97,20 @@ class LogWriter:
             self._gap = True
         else:
             self._gap = False
+
+    def _new(self, content: bytes) -> bytes:
+        """What of it is not here yet."""
+        if self._repeated is None:
+            return content
+        known = os.pread(self._file.fileno(), len(content), self._repeated)
+        if content.startswith(known):
+            self._repeated += len(known)
+            if len(known) < len(content):
+                self._repeated = None
+            return content[len(known) :]
+        os.ftruncate(self._file.fileno(), self._repeated)
+        self._repeated = None
+        return content
 
 
 @dataclass(frozen=True, slots=True)

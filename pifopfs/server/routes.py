@@ -148,7 +148,7 @@ class _Api:
     async def _document(self, request: Request, record: Record, **more: Any) -> Response:
         """The Execution object, with so much of its log as the query asks for."""
         offset = _offset(request)
-        document = answers.execution_document(record) | more
+        document = answers.execution_document(record, self._executions.position(record)) | more
         told = request.query_params.get("stdout", "").lower() in YES
         logged = request.query_params.get("include_log", "").lower() not in NO
         if not (told or logged):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from pifopfs.server.limits import Limits
 from pifopfs.server.logs import LogWriter
 from pifopfs.server.occupancy import Occupancy
 from pifopfs.server.sandbox.launch import Launch
+from pifopfs.server.sandbox.settings import PLAIN
 from pifopfs.server.store import Record, Store, now
 from pifopfs.server.supervision import LOOKS, Asked, Supervision, out_of_memory
 from pifopfs.server.workspace import prepare, produced
@@ -60,7 +62,8 @@ class _NotWanted(Exception):
 @dataclass(eq=False, slots=True)
 class _Run:
     record: Record
-    limits: Limits
+    output: tuple[FileSpec, ...]
+    """What the function declares."""
     job: Job | None = None
     asked: Asked = field(default_factory=Asked)
     done: trio.Event = field(default_factory=trio.Event)
@@ -92,24 +95,47 @@ class Runs:
         """What keeps programs apart."""
         return self._engine.isolation
 
-    def take_up(self) -> None:
-        """End what a server that died left running: it was cut off. Raises sqlite3.Error."""
+    def position(self, execution: ExecutionId) -> int | None:
+        """How many runs wait in a queue before this one; None where it does not wait."""
+        run = self._running.get(execution)
+        return None if run is None or run.job is None else run.job.position
+
+    async def take_up(self) -> None:
+        """Resume what an earlier server left running; what does not last was cut off.
+
+        Raises sqlite3.Error.
+        """
         for record in self._store.all():
             if record.status is Status.RUNNING:
-                if record.trace is not None:
-                    self._clear_up(record.trace)
-                self._record_end(record, CUT_OFF)
+                job = await self._resumed(record)
+                if job is None:
+                    self._record_end(record, CUT_OFF)
+                else:
+                    run = _Run(record, record.output or (), job)
+                    self._begin(run, partial(self._go_on, run, again=True))
         self._engine.sweep()
+
+    async def _resumed(self, record: Record) -> Job | None:
+        if record.trace is None:
+            return None
+        try:
+            return await self._engine.resume(record.trace, self._launch_of(record))
+        except (OSError, ValueError):
+            log.exception("what was launched as %s cannot be ended", record.trace)
+            return None
 
     def start(self, record: Record, function: ServedFunction, limits: Limits) -> Record:
         """Begin a run; from now on the execution is running. Raises sqlite3.Error."""
         record = self._store.change(
-            record, status=Status.RUNNING, start_date=now(), output=function.output
+            record, status=Status.RUNNING, start_date=now(), output=function.output, limits=limits
         )
-        run = _Run(record, limits)
-        self._running[record.id] = run
-        self._nursery.start_soon(self._run, run, function)
+        run = _Run(record, function.output)
+        self._begin(run, partial(self._execute, run, function))
         return record
+
+    def _begin(self, run: _Run, execute: Callable[[], Awaitable[Outcome]]) -> None:
+        self._running[run.record.id] = run
+        self._nursery.start_soon(self._run, run, execute)
 
     async def end(self, execution: ExecutionId, *, at_once: bool = False) -> None:
         """End a run, with a grace or at once; returns when the end is recorded."""
@@ -128,65 +154,85 @@ class Runs:
 
     # ── One run ──────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, run: _Run, function: ServedFunction) -> None:
+    async def _run(self, run: _Run, execute: Callable[[], Awaitable[Outcome]]) -> None:
         outcome = CUT_OFF
         try:
             with self._occupancy.held():
-                outcome = await self._execute(run, function)
+                outcome = await execute()
         except Exception:
             log.exception("the run of %s failed", run.record.id)
             outcome = LOST
         finally:
-            try:
-                if outcome in (CUT_OFF, LOST) and run.job is not None:
-                    await _kill(run.job)
-            finally:
-                self._record_end(run.record, outcome)
-                del self._running[run.record.id]
-                run.done.set()
+            left = outcome is CUT_OFF and self._engine.lasting and not run.asked.end.is_set()
+            if not (left and run.job is not None):
+                await self._end(run, outcome)
+            del self._running[run.record.id]
+            run.done.set()
+
+    async def _end(self, run: _Run, outcome: Outcome) -> None:
+        try:
+            if outcome in (CUT_OFF, LOST) and run.job is not None:
+                await _kill(run.job)
+        finally:
+            self._record_end(run.record, outcome)
 
     async def _execute(self, run: _Run, function: ServedFunction) -> Outcome:
         folder = self._store.folder(run.record.id)
         try:
             copy = partial(prepare, function, folder, run.still_wanted, self._engine.user)
             await trio.to_thread.run_sync(copy, limiter=self._copies)
-            with LogWriter(folder / "log", run.limits.log) as output:
-                launched = await self._launch(run, function, output)
-                ended, verdict = await launched.until_the_end()
+            run.job = await self._launch(run, function)
         except _NotWanted:
             return NEVER_LAUNCHED
         except MemoryTooSmall:
-            return Outcome(EndReason.OUT_OF_MEMORY, note=out_of_memory(run.limits))
+            return Outcome(EndReason.OUT_OF_MEMORY, note=out_of_memory(run.record.limits))
         except (OSError, sqlite3.Error) as error:
-            log.warning("%s cannot be launched: %s", run.record.id, error)
-            if run.job is not None:
-                await _kill(run.job)
-            return Outcome(EndReason.SYSTEM_ERROR, note=_for_callers(error, folder))
-        return Outcome(
-            verdict.end_reason,
-            ended.code,
-            verdict.note,
-            await self._produced(run, function),
-            verdict.stopped,
-        )
+            return await self._not_launched(run, error)
+        return await self._go_on(run)
 
-    async def _launch(self, run: _Run, function: ServedFunction, output: LogWriter) -> Supervision:
-        """Its program begins when all that ends it is in place. Raises _NotWanted, OSError."""
-        folder = self._store.folder(run.record.id)
-        launch = Launch(
-            function.command, folder / "work", folder / "tmp", run.limits, function.sandbox
-        )
+    async def _launch(self, run: _Run, function: ServedFunction) -> Job:
+        """Its program begins when its trace is recorded. Raises _NotWanted, OSError."""
         if run.asked.end.is_set():
             raise _NotWanted
-        run.job = await self._engine.launch(launch, output.write)
+        launch = self._launch_of(run.record, function)
+        run.job = job = await self._engine.launch(launch)
         if run.asked.end.is_set():
-            await run.job.kill()
+            await job.kill()
             raise _NotWanted
-        run.record = self._store.change(run.record, trace=run.job.trace)
-        await run.job.release()
-        return Supervision(run.job, run.limits, launch.work, run.asked, self._looks)
+        run.record = self._store.change(run.record, trace=job.trace)
+        await job.release()
+        return job
 
-    async def _produced(self, run: _Run, function: ServedFunction) -> tuple[FileSpec, ...]:
+    async def _not_launched(self, run: _Run, error: OSError | sqlite3.Error) -> Outcome:
+        log.warning("%s cannot be launched: %s", run.record.id, error)
+        if run.job is not None:
+            await _kill(run.job)
+        note = _for_callers(error, self._store.folder(run.record.id))
+        return Outcome(EndReason.SYSTEM_ERROR, note=note)
+
+    async def _go_on(self, run: _Run, *, again: bool = False) -> Outcome:
+        """From the launch on, or `again` after a server before this one."""
+        job, record, folder = run.job, run.record, self._store.folder(run.record.id)
+        assert job is not None  # noqa: S101  # it was launched
+        try:
+            with LogWriter(folder / "log", record.limits.log, again=again) as output:
+                supervision = Supervision(
+                    job, record.limits, folder / "work", run.asked, self._looks, output.write
+                )
+                ended, verdict = await supervision.until_the_end()
+        except OSError as error:
+            return await self._not_launched(run, error)
+        found = await self._produced(run)
+        code = None if ended.failure else ended.code
+        return Outcome(verdict.end_reason, code, verdict.note, found, verdict.stopped)
+
+    def _launch_of(self, record: Record, function: ServedFunction | None = None) -> Launch:
+        """Without its function, where it was launched before."""
+        folder = self._store.folder(record.id)
+        command, sandbox = ((), PLAIN) if function is None else (function.command, function.sandbox)
+        return Launch(record.id, command, folder, record.limits, sandbox)
+
+    async def _produced(self, run: _Run) -> tuple[FileSpec, ...]:
         """What was produced; a failure of the server's own, such as too many open files, may pass.
 
         Raises OSError where it does not.
@@ -194,7 +240,7 @@ class Runs:
         folder, patience = self._store.folder(run.record.id), trio.current_time() + LOOK_TIMEOUT
         while True:
             try:
-                return produced(function.output, folder)
+                return produced(run.output, folder)
             except OSError as error:
                 if run.asked.die.is_set():  # nobody will ask for them
                     return ()
@@ -204,12 +250,6 @@ class Runs:
             await trio.sleep(LOOK_PAUSE)
 
     # ── What must not fail ───────────────────────────────────────────────────────────────────
-
-    def _clear_up(self, trace: str) -> None:
-        try:
-            self._engine.clear_up(trace)
-        except (OSError, ValueError):
-            log.exception("what was launched as %s cannot be ended", trace)
 
     def _record_end(self, record: Record, outcome: Outcome) -> None:
         """Recorded it is in any case: where the disk does not take it, first in memory."""

@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +22,9 @@ import trio
 from pifopfs.errors import ServerNotStarted, StateLocked
 from pifopfs.machine import private_folder, short_key, try_lock
 from pifopfs.server.catalog import Catalog
+from pifopfs.server.engines.finding import LOCAL, EngineSettings, find_opener
 from pifopfs.server.executions import Executions, Settings
-from pifopfs.server.isolation import open_engine
 from pifopfs.server.locks import LOCK
-from pifopfs.server.memory.choosing import choose
 from pifopfs.server.occupancy import Occupancy
 from pifopfs.server.removal import remove
 from pifopfs.server.runs import Runs
@@ -58,30 +57,28 @@ async def open_server(
     isolation: str,
     run_as: str | None = None,
     descriptors: int | None = None,
+    engine: str = LOCAL,
+    engine_options: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Server]:
-    """Take up the store in `folder`; what runs at the end of the block is cut off.
+    """Take up the store in `folder`; what runs at the end of the block is cut off, where it does
+    not last.
 
-    `isolation` and `run_as` are those of `open_engine`. `descriptors` is how many open files a
-    program without a sandbox may have; None: as many as this process. Raises StateLocked where
-    another server uses the store, ServerNotStarted where it or the sandbox is unusable,
-    OptionInvalid.
+    `isolation`, `run_as` and the options are those of `EngineSettings`. `descriptors` is how many
+    open files a program without a sandbox may have; None: as many as this process. Raises
+    StateLocked where another server uses the store, ServerNotStarted where it or the sandbox is
+    unusable, OptionInvalid.
     """
     if descriptors is None:
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     with closing(_lock(private_folder(folder))), closing(_store(folder)) as store:
         owner = _owner(folder)
-        engine = await open_engine(
-            isolation,
-            await choose(owner),
-            owner=owner,
-            run_as=run_as,
-            stop_grace=settings.stop_grace,
-            descriptors=descriptors,
+        wanted = EngineSettings(
+            isolation, owner, folder, run_as, settings.stop_grace, descriptors, engine_options or {}
         )
-        async with trio.open_nursery() as nursery:
+        async with find_opener(engine)(wanted) as opened, trio.open_nursery() as nursery:
             occupancy = Occupancy()
-            runs = Runs(store, engine, nursery, occupancy)
-            strays = _take_up(store, runs, folder)
+            runs = Runs(store, opened, nursery, occupancy)
+            strays = await _take_up(store, runs, folder)
             executions = Executions(store, catalog, runs, settings)
             nursery.start_soon(_remove, strays)
             nursery.start_soon(_discard_stale, executions)
@@ -140,10 +137,10 @@ def _lock(folder: Path) -> _Lock:
     return _Lock(handle)
 
 
-def _take_up(store: Store, runs: Runs, folder: Path) -> list[Path]:
-    """End what a server that died left running; what else it left."""
+async def _take_up(store: Store, runs: Runs, folder: Path) -> list[Path]:
+    """Go on with what an earlier server left, or end it; what else it left."""
     try:
-        runs.take_up()
+        await runs.take_up()
         return store.strays()
     except (OSError, sqlite3.Error) as error:
         raise ServerNotStarted(f"the store in {folder} cannot be used: {error}") from error

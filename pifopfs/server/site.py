@@ -6,8 +6,8 @@ import ipaddress
 import logging
 import os
 import stat
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pifopfs.machine import BUBBLEWRAP, raise_descriptor_limit, short_key
 from pifopfs.sdnotify import Notifier
 from pifopfs.server import tcp
 from pifopfs.server.catalog import Root
+from pifopfs.server.engines.finding import LOCAL
 from pifopfs.server.executions import Settings
 from pifopfs.server.gate import KeyGate
 from pifopfs.server.http import Door, listen, unix_door
@@ -83,6 +84,8 @@ class Site:
     isolation: str = BUBBLEWRAP
     run_as: str | None = None
     limits: Limits = DEFAULT
+    engine: str = LOCAL
+    engine_options: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -98,6 +101,8 @@ class Site:
         isolation: str = BUBBLEWRAP,
         run_as: str | None = None,
         limits: Limits = DEFAULT,
+        engine: str = LOCAL,
+        engine_options: Mapping[str, str] | None = None,
     ) -> Site:
         """A socket takes the place of the network, unless something of that is named, too.
 
@@ -114,6 +119,8 @@ class Site:
             isolation,
             run_as,
             limits,
+            engine,
+            engine_options or {},
         )
 
 
@@ -173,6 +180,8 @@ async def serve_root(
             isolation=site.isolation,
             run_as=site.run_as,
             descriptors=descriptors,
+            engine=site.engine,
+            engine_options=site.engine_options,
         ) as server,
         trio.open_nursery() as nursery,
     ):

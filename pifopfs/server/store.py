@@ -20,12 +20,13 @@ import secrets
 import sqlite3
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pifopfs.server.database import Database
+from pifopfs.server.limits import NONE, Limits
 from pifopfs.server.removal import remove
 from pifopfs.wire import ExecutionId, FileSpec, Status
 
@@ -66,6 +67,9 @@ CREATE TABLE keys (
     """
 ALTER TABLE keys ADD COLUMN created TEXT;  -- when; NULL where no version kept that yet
 """,
+    """
+ALTER TABLE executions ADD COLUMN limits TEXT; -- of its run, in JSON
+""",
 )
 """Steps, one for each version that was published."""
 
@@ -93,6 +97,8 @@ class Record:
     stdout_cursor: int = 0
     owner: str | None = None
     """The id of the API key that it was created with; None for the master key."""
+    limits: Limits = NONE
+    """Of its run."""
 
 
 def now() -> str:
@@ -222,6 +228,8 @@ def _to_row(values: Mapping[str, Any]) -> dict[str, Any]:
     row = dict(values)
     if row.get("output") is not None:
         row["output"] = json.dumps([spec.to_json() for spec in row["output"]])
+    if "limits" in row:
+        row["limits"] = json.dumps(asdict(row["limits"]))
     return row
 
 
@@ -230,4 +238,5 @@ def _from_row(row: dict[str, Any]) -> Record:
     row["stopped"] = None if row["stopped"] is None else bool(row["stopped"])
     if row["output"] is not None:
         row["output"] = tuple(FileSpec.from_json(item) for item in json.loads(row["output"]))
+    row["limits"] = NONE if row["limits"] is None else Limits(**json.loads(row["limits"]))
     return Record(**row)

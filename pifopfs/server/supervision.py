@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import outcome
 import trio
 
 from pifopfs.server.disk import DEEPEST, TooDeep, used
@@ -54,28 +55,47 @@ class Supervision:
     """One run, from its release to its end."""
 
     def __init__(
-        self, job: Job, limits: Limits, work: Path, asked: Asked, looks: trio.CapacityLimiter
+        self,
+        job: Job,
+        limits: Limits,
+        work: Path,
+        asked: Asked,
+        looks: trio.CapacityLimiter,
+        output: Callable[[bytes], None],
     ) -> None:
         self._job = job
         self._limits = limits
         self._work = work
         self._asked = asked
         self._looks = looks
+        self._output = output
         self._verdict: Verdict | None = None
 
     async def until_the_end(self) -> tuple[Exit, Verdict]:
         """Raises OSError where the program cannot be followed."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._end_when_asked)
+            nursery.start_soon(self._enforce_limits)
+            waited = await outcome.acapture(self._job.wait, self._output)
+            nursery.cancel_scope.cancel()
+        ended = waited.unwrap()  # not in the nursery: a failure would come in a group
+        if self._verdict is not STOPPED:
+            if ended.out_of_memory:
+                return ended, Verdict(EndReason.OUT_OF_MEMORY, out_of_memory(self._limits))
+            if ended.timed_out:
+                return ended, self._timeout()
+            if ended.failure and self._verdict is None:
+                return ended, Verdict(EndReason.SYSTEM_ERROR, f"ended: {ended.failure}")
+        return ended, self._verdict or NORMAL
+
+    async def _enforce_limits(self) -> None:
+        """From when it runs on: what it waits in a queue does not count."""
+        has_run = await self._job.begun()
+        async with trio.open_nursery() as nursery:
             if self._limits.time is not None:
-                nursery.start_soon(self._end_in, self._limits.time)
+                nursery.start_soon(self._end_in, self._limits.time - has_run)
             if self._limits.disk is not None:
                 nursery.start_soon(self._end_when_full, self._limits.disk)
-            ended = await self._job.wait()
-            nursery.cancel_scope.cancel()
-        if ended.out_of_memory and self._verdict is not STOPPED:
-            return ended, Verdict(EndReason.OUT_OF_MEMORY, out_of_memory(self._limits))
-        return ended, self._verdict or NORMAL
 
     def _decide(self, verdict: Verdict) -> bool:
         """Whether this is the first reason."""
@@ -95,9 +115,12 @@ class Supervision:
             await self._job.kill()
 
     async def _end_in(self, seconds: float) -> None:
-        await trio.sleep(seconds)
-        limit = f"{seconds / MINUTE:g} minutes"
-        await self._end(Verdict(EndReason.TIMEOUT, f"ended: the time limit of {limit} is over"))
+        await trio.sleep(max(0.0, seconds))
+        await self._end(self._timeout())
+
+    def _timeout(self) -> Verdict:
+        limit = f"{(self._limits.time or 0) / MINUTE:g} minutes"
+        return Verdict(EndReason.TIMEOUT, f"ended: the time limit of {limit} is over")
 
     async def _end_when_full(self, limit: int) -> None:
         interval = DISK_INTERVAL

@@ -21,15 +21,23 @@ class Job(Protocol):
     """A program that was launched."""
 
     trace: str
-    """By which `Engine.clear_up` finds it after this server has died."""
+    """By which `Engine.resume` finds it after this server has died."""
+
+    @property
+    def position(self) -> int | None:
+        """How many programs wait before it in a queue of this server's; None once it runs."""
 
     async def release(self) -> None:
-        """Let it begin: its trace is recorded."""
+        """Let it begin: its trace is recorded. Raises OSError, and what `launch` raises."""
 
-    async def wait(self) -> Exit:
+    async def begun(self) -> float:
+        """Return when it runs: there may be a queue before that. For how many seconds it has."""
+
+    async def wait(self, output: Callable[[bytes], None]) -> Exit:
         """Pass its output on until it has ended, with all it has started.
 
-        To be called once, right after the launch.
+        To be called once, right after the launch. Of a job that was resumed all output comes again,
+        from its beginning on. Raises OSError where it cannot be followed.
         """
 
     async def stop(self) -> None:
@@ -46,15 +54,19 @@ class Engine(Protocol):
     """What keeps programs apart, for the API and the log: `bubblewrap`, or `none`."""
     user: User | None
     """Whom the files of a run must belong to; None for this process's own user."""
+    lasting: bool
+    """Its jobs go on when this server ends, and the next one resumes them."""
 
-    async def launch(self, launch: Launch, output: Callable[[bytes], None]) -> Job:
-        """Start a program, which waits to be released; `output` gets what it prints.
+    async def launch(self, launch: Launch) -> Job:
+        """Start a program, which waits to be released.
 
         Raises OSError where it can't start, SetUpFailed, MemoryTooSmall.
         """
 
-    def clear_up(self, trace: str) -> None:
-        """End what a server that has died left running. Raises ValueError, OSError."""
+    async def resume(self, trace: str, launch: Launch) -> Job | None:
+        """A job of a server that has died, or has ended. Where its jobs do not last: end what is
+        left of it, and None. Raises ValueError, OSError.
+        """
 
     def sweep(self) -> None:
-        """End what it left of its launches otherwise, before anything is launched."""
+        """End what such a server left of its launches otherwise, before anything is launched."""

@@ -48,8 +48,9 @@ class LocalEngine:
         self._stop_grace = stop_grace
         self.isolation = isolation.name
         self.user = isolation.user
+        self.lasting = False
 
-    async def launch(self, launch: Launch, output: Callable[[bytes], None]) -> LocalJob:
+    async def launch(self, launch: Launch) -> LocalJob:
         memory = launch.limits.memory
         confinement = None
         if memory is not None:
@@ -68,9 +69,9 @@ class LocalEngine:
             if too_small and isinstance(error, OSError):
                 raise MemoryTooSmall from error
             raise
-        return LocalJob(starting, body, confinement, output, self._stop_grace)
+        return LocalJob(starting, body, confinement, self._stop_grace)
 
-    def clear_up(self, trace: str) -> None:
+    async def resume(self, trace: str, _: Launch) -> None:
         found = Trace.parse(trace)
         if found.there:
             kill_tree(found.pid)
@@ -156,28 +157,33 @@ class LocalJob:
         starting: _Starting,
         body: Body,
         confinement: Confinement | None,
-        output: Callable[[bytes], None],
         stop_grace: float,
     ) -> None:
         self._starting = starting
         self._child = starting.child
         self._body = body
         self._confinement = confinement
-        self._output = output
         self._stop_grace = stop_grace
         self._waited_for = False
         self._asked: trio.Event | None = None
         """Set when the grace is over, which a stop has given."""
         self.trace = str(Trace.of(self._child.pid))
 
+    @property
+    def position(self) -> None:
+        return None
+
     async def release(self) -> None:
         await self._starting.gate.open()
 
-    async def wait(self) -> Exit:
+    async def begun(self) -> float:
+        return 0.0
+
+    async def wait(self, output: Callable[[bytes], None]) -> Exit:
         self._waited_for = True
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._starting.output.read, self._output)
+                nursery.start_soon(self._starting.output.read, output)
                 code = await self._until_the_end()
                 nursery.cancel_scope.deadline = trio.current_time() + DRAIN_TIME
             return Exit(code, self._out_of_memory())

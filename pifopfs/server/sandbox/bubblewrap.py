@@ -21,7 +21,7 @@ from pifopfs.errors import ServerNotStarted
 from pifopfs.machine import look
 from pifopfs.server.sandbox import seccomp
 from pifopfs.server.sandbox.body import Body, Sandboxed
-from pifopfs.server.sandbox.isolation import Command, gate, memory_file
+from pifopfs.server.sandbox.isolation import WAITING, Command, Gate, memory_file
 from pifopfs.server.sandbox.launch import Launch
 from pifopfs.server.sandbox.line import GROUP, PASSWD, Line, environment
 from pifopfs.server.sandbox.stepdown import NAMESPACE, User, become, stage, staged
@@ -86,7 +86,7 @@ class Bubblewrap:
         self._program = program
         self._filter = seccomp.program()
 
-    def command(self, launch: Launch, groups: Iterable[Path]) -> Command:
+    def command(self, launch: Launch, groups: Iterable[Path] = (), gate: Gate = WAITING) -> Command:
         with ExitStack() as cleanup:
             passwd, group, filter_ = (
                 memory_file(content, cleanup) for content in (PASSWD, GROUP, self._filter)
@@ -110,7 +110,7 @@ class Bubblewrap:
             content = "".join(f"{option}\0" for option in line.options()).encode()
             options = memory_file(content, cleanup)
             inner = [self._program, "--args", str(options), "--", *_limited(launch)]
-            inner += gate(self._mark, launch)
+            inner += gate.command(self._mark, launch)
             argv = self._outer(launch, groups, places, inner)
             descriptors = [passwd, group, filter_, options, writing]
             cleanup.pop_all()

@@ -35,9 +35,18 @@ not there to end it. POSIX has a shell read no further than the line's end.
 """
 
 
-def gate(mark: str, launch: Launch, first: str = "") -> list[str]:
-    """The command of a gate. `first`: lines of shell that come before."""
-    return ["/bin/sh", "-c", first + GATE, mark, *launch.command]
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A shell in the program's place, until that may begin."""
+
+    script: str = GATE
+
+    def command(self, mark: str, launch: Launch, first: str = "") -> list[str]:
+        """`mark`: its name. `first`: lines of shell that come before."""
+        return ["/bin/sh", "-c", first + self.script, mark, *launch.command]
+
+
+WAITING = Gate()
 
 
 @dataclass(slots=True)
@@ -66,7 +75,7 @@ class Isolation(Protocol):
     user: User | None
     """Whom programs belong to; None for this process's own user."""
 
-    def command(self, launch: Launch, groups: Iterable[Path]) -> Command:
+    def command(self, launch: Launch, groups: Iterable[Path] = (), gate: Gate = WAITING) -> Command:
         """`groups`: files that its first process writes 0 into. Raises OSError."""
 
     async def body(self, pid: int, reports: int | None, launch: Launch) -> Body:

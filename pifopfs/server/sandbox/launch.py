@@ -13,14 +13,24 @@ from pifopfs.server.sandbox.settings import PLAIN, SandboxSettings
 class Launch:
     """What to run."""
 
+    name: str
+    """The execution's id."""
     command: tuple[str, ...]
-    work: Path
-    """The working directory: the run's own copy of the function's folder."""
-    temporary: Path
-    """An empty folder: for temporary files, where there is no sandbox."""
+    folder: Path
+    """Of the execution. An engine may keep files of its own in it."""
     limits: Limits = NONE
     """Of these, an engine enforces memory, processes, and disk for each single file."""
     sandbox: SandboxSettings = PLAIN
+
+    @property
+    def work(self) -> Path:
+        """The working directory: the run's own copy of the function's folder."""
+        return self.folder / "work"
+
+    @property
+    def temporary(self) -> Path:
+        """An empty folder: for temporary files, where there is no sandbox."""
+        return self.folder / "tmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +41,7 @@ class Exit:
     """128 + N for signal N."""
     out_of_memory: bool = False
     """It was killed because of its memory limit."""
+    timed_out: bool = False
+    """It was ended because of its time limit, by the engine."""
+    failure: str = ""
+    """What ended it that was nobody's wish and not its own doing, such as a machine that failed."""

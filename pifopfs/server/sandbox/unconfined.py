@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pifopfs.server.processes import Trace
 from pifopfs.server.sandbox.body import Body, Session
-from pifopfs.server.sandbox.isolation import Command, gate
+from pifopfs.server.sandbox.isolation import WAITING, Command, Gate
 from pifopfs.server.sandbox.launch import Launch
 from pifopfs.server.sandbox.line import unbuffered
 from pifopfs.server.sandbox.stepdown import User
@@ -28,10 +28,10 @@ class Unconfined:
         self._mark = mark
         self._descriptors = descriptors
 
-    def command(self, launch: Launch, groups: Iterable[Path]) -> Command:
+    def command(self, launch: Launch, groups: Iterable[Path] = (), gate: Gate = WAITING) -> Command:
         joins = [f"echo 0 > {shlex.quote(str(group))} || exit 125" for group in groups]
         first = "\n".join([*joins, f"ulimit -S -n {self._descriptors}", ""])
-        return Command(gate(self._mark, launch, first), _environment(launch), launch.work)
+        return Command(gate.command(self._mark, launch, first), _environment(launch), launch.work)
 
     async def body(self, pid: int, _: int | None, __: Launch) -> Body:
         return Session(Trace.of(pid))

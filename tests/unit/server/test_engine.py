@@ -20,7 +20,7 @@ import trio
 
 from pifopfs.machine import ISOLATIONS, look, processes, start_time
 from pifopfs.server.engines.local import LocalEngine, LocalJob
-from pifopfs.server.isolation import open_engine
+from pifopfs.server.engines.opening import open_engine
 from pifopfs.server.memory.polling import Polling
 from pifopfs.server.processes import Trace, kill_session
 from pifopfs.server.sandbox.launch import Launch
@@ -30,28 +30,33 @@ from tests.fakeservice import until
 from tests.soak import amount
 
 
+def ignore(_: bytes) -> None:
+    """What a program prints."""
+
+
 @dataclass(frozen=True)
 class Place:
     """An engine, and a folder for a run of its."""
 
     engine: LocalEngine
-    work: Path
-    temporary: Path
+    folder: Path
     owner: str = ""
 
-    def launch_of(self, *command: str, **more: object) -> Launch:
-        return Launch(command, self.work, self.temporary, **more)  # type: ignore[arg-type]
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
 
-    async def launch(self, *command: str, **more: object) -> tuple[LocalJob, list[bytes]]:
-        said: list[bytes] = []
-        return await self.engine.launch(self.launch_of(*command, **more), said.append), said
+    async def launch(self, *command: str, **more: object) -> LocalJob:
+        launch = Launch("a test", command, self.folder, **more)  # type: ignore[arg-type]
+        return await self.engine.launch(launch)
 
     async def run(self, *command: str, **more: object) -> tuple[int, str]:
         """The exit code of a program, and what it prints."""
         with trio.fail_after(20):
-            job, said = await self.launch(*command, **more)
+            said: list[bytes] = []
+            job = await self.launch(*command, **more)
             await job.release()
-            return (await job.wait()).code, b"".join(said).decode()
+            return (await job.wait(said.append)).code, b"".join(said).decode()
 
 
 @pytest.fixture(params=ISOLATIONS)
@@ -62,9 +67,9 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 async def make_place(folder: Path, kind: str) -> Place:
     owner = marker()
     engine = await open_engine(kind, Polling(), owner=owner, stop_grace=1)
-    place = Place(engine, folder / "work", folder / "tmp", owner)
+    place = Place(engine, folder, owner)
     place.work.mkdir()
-    place.temporary.mkdir()
+    (folder / "tmp").mkdir()
     give(engine.user, place.work)
     return place
 
@@ -97,17 +102,18 @@ def marker() -> str:
 
 
 async def test_a_program_waits_to_be_released_and_reads_nothing(place: Place) -> None:
-    job, said = await place.launch("sh", "-c", "cat; echo $#,$1", "x", "a b")
+    said: list[bytes] = []
+    job = await place.launch("sh", "-c", "cat; echo $#,$1", "x", "a b")
     assert look(Trace.parse(job.trace).pid) is not None
     assert said == []
     await job.release()
     with trio.fail_after(10):
-        assert (await job.wait()).code == 0
+        assert (await job.wait(said.append)).code == 0
     assert b"".join(said) == b"1,a b\n"
 
 
 async def test_a_program_that_is_killed_before_it_was_released_has_never_run(place: Place) -> None:
-    job, _ = await place.launch("touch", "ran")
+    job = await place.launch("touch", "ran")
     with trio.fail_after(10):
         await job.kill()
     assert not (place.work / "ran").exists()
@@ -140,7 +146,8 @@ async def test_what_a_program_leaves_in_the_background_ends_with_it(place: Place
 
 async def test_a_program_is_asked_to_end_and_its_exit_code_is_told(place: Place) -> None:
     script = "trap 'echo asked; exit 3' TERM; echo up; while :; do sleep 0.01; done"
-    job, said = await place.launch("sh", "-c", script)
+    said: list[bytes] = []
+    job = await place.launch("sh", "-c", script)
     await job.release()
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
@@ -151,13 +158,14 @@ async def test_a_program_is_asked_to_end_and_its_exit_code_is_told(place: Place)
                 await job.stop()
 
             nursery.start_soon(stop)
-            assert (await job.wait()).code == 3
+            assert (await job.wait(said.append)).code == 3
     assert b"".join(said).endswith(b"asked\n")
 
 
 async def stopped(place: Place, *command: str) -> tuple[int, str, float]:
     """A program that was stopped when it had said `up`: exit code, output, seconds to its end."""
-    job, said = await place.launch(*command)
+    said: list[bytes] = []
+    job = await place.launch(*command)
     await job.release()
     began, code = 0.0, -1
     with trio.fail_after(10):
@@ -171,7 +179,7 @@ async def stopped(place: Place, *command: str) -> tuple[int, str, float]:
                 await job.stop()
 
             nursery.start_soon(stop)
-            code = (await job.wait()).code
+            code = (await job.wait(said.append)).code
     return code, b"".join(said).decode(), trio.current_time() - began
 
 
@@ -217,7 +225,7 @@ async def test_a_program_that_resists_ends_with_all_it_has_started(
     sandboxed: Place, more: str
 ) -> None:
     mark = marker()
-    job, _ = await sandboxed.launch("sh", "-c", STUBBORN.format(mark, more))
+    job = await sandboxed.launch("sh", "-c", STUBBORN.format(mark, more))
     await job.release()
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
@@ -228,7 +236,7 @@ async def test_a_program_that_resists_ends_with_all_it_has_started(
                 await job.stop()
 
             nursery.start_soon(stop)
-            await job.wait()
+            await job.wait(ignore)
     assert alive(mark) == []
 
 
@@ -242,10 +250,10 @@ async def test_nothing_survives_a_kill_at_any_moment_of_the_start(place: Place) 
     mark, descriptors = marker(), open_files()
     for number in range(100):
         with trio.move_on_after(random.uniform(0, 0.020)):
-            job, _ = await place.launch("sh", "-c", f"touch ran-{number}; sleep {mark}")
+            job = await place.launch("sh", "-c", f"touch ran-{number}; sleep {mark}")
             try:
                 await job.release()
-                await job.wait()
+                await job.wait(ignore)
             finally:
                 with trio.CancelScope(shield=True):
                     await job.kill()
@@ -257,16 +265,16 @@ async def test_nothing_survives_a_kill_at_any_moment_of_the_start(place: Place) 
 SERVER = """
 import os, random, sys, threading, time, trio
 from pathlib import Path
-from pifopfs.server.isolation import open_engine
+from pifopfs.server.engines.opening import open_engine
 from pifopfs.server.sandbox.launch import Launch
-async def main(kind, owner, work, temporary, mark, delay):
+async def main(kind, owner, folder, mark, delay):
     engine = await open_engine(kind, None, owner=owner)
     threading.Thread(target=lambda: (time.sleep(float(delay)), os.kill(os.getpid(), 9))).start()
-    launch = Launch(("sh", "-c", f"touch ran; sleep {mark}"), Path(work), Path(temporary))
-    job = await engine.launch(launch, print)
+    launch = Launch("a test", ("sh", "-c", f"touch ran; sleep {mark}"), Path(folder))
+    job = await engine.launch(launch)
     print(job.trace, flush=True)
     await job.release()
-    await job.wait()
+    await job.wait(print)
 trio.run(main, *sys.argv[1:])
 """
 
@@ -280,8 +288,7 @@ def kill_server(place: Place, kind: str, mark: str, delay: float) -> str:
         SERVER,
         kind,
         owner,
-        place.work,
-        place.temporary,
+        place.folder,
         mark,
         str(delay),
     ]
@@ -313,11 +320,12 @@ def test_regression_a_program_whose_trace_was_not_stored_dies_with_its_server(
     tmp_path: Path,
 ) -> None:
     """A server killed right after a launch left a program that nobody knew."""
-    place, mark = Place(None, tmp_path, tmp_path / "tmp"), marker()  # type: ignore[arg-type]
-    place.temporary.mkdir()
+    place, mark = Place(None, tmp_path), marker()  # type: ignore[arg-type]
+    for name in ("work", "tmp"):
+        (tmp_path / name).mkdir()
     for delay in (0, 0.001, 0.002):
         kill_server(place, "none", mark, delay)
-    until(lambda: not alive(mark) or (tmp_path / "ran").exists())
+    until(lambda: not alive(mark) or (place.work / "ran").exists())
     for pid in alive(mark):  # it was released before: the next server would end it by its trace
         os.kill(pid, signal.SIGKILL)
 
@@ -326,7 +334,7 @@ async def test_what_a_killed_server_left_is_cleared_up(tmp_path: Path) -> None:
     place, mark = await make_place(tmp_path, "none"), marker()
     trace = kill_server(place, "none", mark, 0.5)
     assert alive(mark)
-    place.engine.clear_up(trace)
+    assert await place.engine.resume(trace, Launch("a test", (), tmp_path)) is None
     until(lambda: not alive(mark))
 
 
@@ -358,11 +366,12 @@ async def test_what_a_program_prints_comes_while_it_runs(place: Place, language:
         if shutil.which(build.split()[0]) is None:
             pytest.skip(f"{build.split()[0]} is not installed")
         await trio.run_process(["sh", "-c", build], cwd=place.work)
-    job, said = await place.launch(*command, sandbox=SandboxSettings(terminal=terminal))
+    said: list[bytes] = []
+    job = await place.launch(*command, sandbox=SandboxSettings(terminal=terminal))
     await job.release()
     with trio.fail_after(15):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(job.wait)
+            nursery.start_soon(job.wait, said.append)
             while b"first" not in b"".join(said):  # noqa: ASYNC110
                 await trio.sleep(0.01)
             await job.kill()

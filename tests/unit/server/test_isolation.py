@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pifopfs.errors import OptionInvalid, ServerNotStarted
-from pifopfs.server.isolation import open_engine
+from pifopfs.server.engines.opening import open_engine
 from pifopfs.server.memory.polling import Polling
 from pifopfs.server.sandbox import bubblewrap, seccomp
 from pifopfs.server.sandbox.stepdown import user_for_programs
@@ -84,7 +84,7 @@ async def test_what_bubblewrap_says_becomes_advice(
             f'#!/bin/sh\n[ "$1" = --version ] && echo 0.8.0 && exit; echo "{said}" >&2; exit 1\n'
         )
     # its folder may be one that only this user enters
-    monkeypatch.setattr("pifopfs.server.isolation.user_for_programs", lambda _: None)
+    monkeypatch.setattr("pifopfs.server.engines.opening.user_for_programs", lambda _: None)
     message = await refused()
     assert said in message
     assert ADVICE[said] in message

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from pifopfs.errors import ServerNotStarted
+from pifopfs.errors import OptionInvalid, ServerNotStarted
 from pifopfs.machine import NONE
+from pifopfs.server.engines.finding import EngineSettings
 from pifopfs.server.engines.local import LocalEngine
 from pifopfs.server.limits import DEFAULT
 from pifopfs.server.memory import MemoryGuard
+from pifopfs.server.memory.choosing import choose
 from pifopfs.server.sandbox.bubblewrap import DESCRIPTORS, Bubblewrap, find_program
 from pifopfs.server.sandbox.isolation import Isolation
 from pifopfs.server.sandbox.launch import Launch
@@ -67,7 +69,7 @@ async def open_engine(
     Raises ServerNotStarted with what to do, OptionInvalid.
     """
     mark = f"pifopfs-{owner}"
-    engine = LocalEngine(_isolation(kind, mark, run_as, descriptors), guard, mark, stop_grace)
+    engine = LocalEngine(make_isolation(kind, mark, run_as, descriptors), guard, mark, stop_grace)
     if kind == NONE:
         log.warning("isolation is none: programs can do all that this server's user can")
     else:
@@ -75,7 +77,24 @@ async def open_engine(
     return engine
 
 
-def _isolation(kind: str, mark: str, run_as: str | None, descriptors: int) -> Isolation:
+@asynccontextmanager
+async def open_local(settings: EngineSettings) -> AsyncIterator[LocalEngine]:
+    """The engine of this machine. Raises ServerNotStarted, OptionInvalid."""
+    if settings.options:
+        names = ", ".join(settings.options)
+        raise OptionInvalid(f"the engine local has no options; leave out {names}")
+    yield await open_engine(
+        settings.isolation,
+        await choose(settings.owner),
+        owner=settings.owner,
+        run_as=settings.run_as,
+        stop_grace=settings.stop_grace,
+        descriptors=settings.descriptors,
+    )
+
+
+def make_isolation(kind: str, mark: str, run_as: str | None, descriptors: int) -> Isolation:
+    """What keeps programs apart, of that kind. Raises ServerNotStarted, OptionInvalid."""
     if kind == NONE:
         return Unconfined(mark, descriptors)
     try:
@@ -87,11 +106,11 @@ def _isolation(kind: str, mark: str, run_as: str | None, descriptors: int) -> Is
 async def _prove(engine: LocalEngine) -> None:
     """Run a program that does nothing, just as all others. Raises ServerNotStarted."""
     said: list[bytes] = []
-    with _folders(engine) as (work, temporary):
+    with _folder(engine) as folder:
         try:
-            job = await engine.launch(Launch(("true",), work, temporary, DEFAULT), said.append)
+            job = await engine.launch(Launch("a first try", ("true",), folder, DEFAULT))
             await job.release()
-            ended = await job.wait()
+            ended = await job.wait(said.append)
         except OSError as error:
             raise _failure(error.strerror or str(error)) from error
     if ended.code:
@@ -99,13 +118,12 @@ async def _prove(engine: LocalEngine) -> None:
 
 
 @contextmanager
-def _folders(engine: LocalEngine) -> Iterator[tuple[Path, Path]]:
+def _folder(engine: LocalEngine) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="pifopfs-") as folder:
-        work, temporary = Path(folder, "work"), Path(folder, "tmp")
-        work.mkdir()
-        temporary.mkdir()
-        give(engine.user, work)
-        yield work, temporary
+        for name in ("work", "tmp"):
+            Path(folder, name).mkdir()
+        give(engine.user, Path(folder, "work"))
+        yield Path(folder)
 
 
 def _failure(said: str) -> ServerNotStarted:

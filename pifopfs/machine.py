@@ -21,6 +21,9 @@ from pifopfs.errors import SetupError
 ISOLATIONS = BUBBLEWRAP, NONE = ("bubblewrap", "none")
 """What can keep a function's programs apart from the rest of the machine."""
 
+LOCAL = "local"
+"""The engine that runs programs on this machine."""
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
 

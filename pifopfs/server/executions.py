@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import trio
 
-from pifopfs.errors import FunctionFileInvalid
+from pifopfs.errors import FunctionFileInvalid, OptionInvalid
 from pifopfs.server.callers import Caller
 from pifopfs.server.catalog import Catalog
-from pifopfs.server.function_file import ServedFunction
+from pifopfs.server.function_file import FILE_NAME, ServedFunction
 from pifopfs.server.limits import DEFAULT, Limits
 from pifopfs.server.logs import LogReader, Span
 from pifopfs.server.refusals import (
@@ -65,12 +65,29 @@ class Executions:
         """Raises Unknown, CannotRunNow."""
         try:
             served = self._catalog.find(author, function)
+            if served is not None:
+                self.check(served)
         except FunctionFileInvalid as error:
             folder = f"{error.path.parent}/"  # no caller's business
             raise CannotRunNow(str(error).replace(folder, "")) from error
         if served is None:
             raise Unknown(f"there is no function {author}/{function}")
         return served
+
+    def function_of(self, record: Record) -> ServedFunction | None:
+        """That of an execution, where it is still there and right."""
+        try:
+            return self.function(record.author, record.function)
+        except (Unknown, CannotRunNow):
+            return None
+
+    def check(self, function: ServedFunction) -> None:
+        """Whether the engine takes what the function tells it. Raises FunctionFileInvalid."""
+        try:
+            self._runs.check(function)
+        except OptionInvalid as error:
+            path, mend = function.folder / FILE_NAME, "mend it, or leave it out"
+            raise FunctionFileInvalid(path, "engines", str(error), mend) from error
 
     def exists(self, author: str, function: str) -> bool:
         """Whether there is such a function, be its description right or not."""

@@ -5,7 +5,8 @@
 
 `id` and `command` are required. A command is a list of arguments, or a line for the shell. Paths
 are relative to the function's folder; without one the id is the path. `limits` lowers the server's,
-`sandbox` asks for more than the plain one: see `limits` and `sandbox.settings`.
+`sandbox` asks for more than the plain one: see `limits` and `sandbox.settings`. `engines` holds
+what each engine is told of it; whether that is right, the engine itself knows.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
@@ -26,7 +27,9 @@ from pifopfs.wire import FileSpec
 FILE_NAME = "function.json"
 LOCAL_AUTHOR = "local"
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-FIELDS = {"id", "author", "description", "command", "input", "output", "limits", "sandbox"}
+FIELDS = {
+    "id", "author", "description", "command", "input", "output", "limits", "sandbox", "engines",
+}  # fmt: skip
 NORMAL_PATH = re.compile(r"(/(?!\.{0,2}(/|$))[^/]+)+")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SHAPE = 'write [{"id": "…", "path": "…"}, …]'
@@ -48,6 +51,8 @@ class ServedFunction:
     description: str | None = None
     limits: Limits = NONE
     sandbox: SandboxSettings = PLAIN
+    engines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What it asks of engines, by their names."""
 
     @property
     def name(self) -> str:
@@ -135,6 +140,7 @@ class _Reader:
             description=self._description(),
             limits=self._limits(),
             sandbox=self._sandbox(),
+            engines=self._engines(),
         )
 
     def _id(self, value: Any, field: str) -> str:
@@ -177,11 +183,7 @@ class _Reader:
     def _limits(self) -> Limits:
         given = self._object("limits", UNITS)
         for name, value in given.items():
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not 0 < value < MOST
-            ):
+            if not _is_number(value) or not 0 < value < MOST:
                 mend = "write a number above 0, in megabytes or minutes"
                 self._bad(f"limits.{name}", f"{value!r} is no limit", mend)
         processes = given.get("max_processes", 1)
@@ -219,6 +221,22 @@ class _Reader:
                 self._bad(f"sandbox.environment.{name}", "it is not a variable", mend)
         return variables
 
+    def _engines(self) -> Mapping[str, Mapping[str, str]]:
+        engines = self._fields.get("engines", {})
+        mend = 'write {"slurm": {"partition": "…", "cpus": 4}}, with texts and numbers'
+        if not isinstance(engines, dict):
+            self._bad("engines", "it is not an object", mend)
+        for engine, options in engines.items():
+            if not isinstance(options, dict):
+                self._bad(f"engines.{engine}", "it is not an object", mend)
+            for name, value in options.items():
+                if not _is_plain(name) or not (_is_number(value) or _is_plain(value)):
+                    self._bad(f"engines.{engine}.{name}", f"{value!r} is no such value", mend)
+        return {
+            engine: {name: str(value) for name, value in options.items()}
+            for engine, options in engines.items()
+        }
+
     def _files(self, field: str) -> tuple[FileSpec, ...]:
         items = self._fields.get(field, [])
         if not isinstance(items, list):
@@ -236,12 +254,12 @@ class _Reader:
     def _check_apart(self, files: Mapping[str, tuple[FileSpec, ...]]) -> None:
         """No path is that of a folder in which another one is."""
         paths = {FILE_NAME} | {spec.path for specs in files.values() for spec in specs if spec.path}
-        for field, specs in files.items():
+        for name, specs in files.items():
             for n, spec in enumerate(specs):
                 above = {str(parent) for parent in PurePosixPath(spec.path or "").parents} & paths
                 if above:
                     problem = f"{spec.path!r} is below {above.pop()!r}, which is a file"
-                    self._bad(f"{field}[{n}].path", problem, "change one of them")
+                    self._bad(f"{name}[{n}].path", problem, "change one of them")
 
     def _file(self, item: Any, field: str) -> FileSpec:
         if not isinstance(item, dict):
@@ -261,6 +279,10 @@ class _Reader:
         if path == PurePosixPath(FILE_NAME):
             self._bad(field, f"{value!r} is the description itself", mend)
         return str(path)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_plain(value: Any) -> bool:

@@ -55,6 +55,10 @@ class LogWriter:
         """Append what a program has printed; a character cut in two waits for its rest."""
         self._append(self._within(self._decoder.decode(output)))
 
+    def drop(self, number: int) -> None:
+        """Count bytes of output that somebody else has dropped."""
+        self._dropped += number
+
     def _within(self, text: str) -> str:
         """What there is room for. A replaced byte takes three."""
         if self._room is None:

@@ -7,18 +7,19 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import trio
 
+from pifopfs.errors import ServerNotStarted
+from pifopfs.machine import LOCAL
 from pifopfs.server.ends import Ends
-from pifopfs.server.engines import Engine, Job, MemoryTooSmall, SetUpFailed
+from pifopfs.server.engines import Engine, Job, MemoryTooSmall
 from pifopfs.server.function_file import ServedFunction
 from pifopfs.server.limits import Limits
 from pifopfs.server.logs import LogWriter
 from pifopfs.server.occupancy import Occupancy
+from pifopfs.server.outcomes import CUT_OFF, LOST, NEVER_LAUNCHED, Outcome, for_callers
 from pifopfs.server.sandbox.launch import Launch
-from pifopfs.server.sandbox.settings import PLAIN
 from pifopfs.server.store import Record, Store, now
 from pifopfs.server.supervision import LOOKS, Asked, Supervision, out_of_memory
 from pifopfs.server.workspace import prepare, produced
@@ -33,26 +34,6 @@ KILL_TIMEOUT = 5.0
 LOOK_TIMEOUT = 60.0
 LOOK_PAUSE = 0.5
 """Seconds for which, and between which, outputs are looked for while the server itself fails."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended; `note` is a line for its log."""
-
-    end_reason: EndReason
-    exit_code: int | None = None
-    note: str = ""
-    output: tuple[FileSpec, ...] = ()
-    """What was produced."""
-    stopped: bool = False
-    """Somebody asked for the end."""
-
-
-CUT_OFF = Outcome(EndReason.SYSTEM_ERROR, note="the run was cut off: the server ended")
-LOST = Outcome(EndReason.SYSTEM_ERROR, note="the run was lost: the server failed; see its log")
-NEVER_LAUNCHED = Outcome(
-    EndReason.NORMAL, note="it was stopped before its program was launched", stopped=True
-)
 
 
 class _NotWanted(Exception):
@@ -100,34 +81,62 @@ class Runs:
         run = self._running.get(execution)
         return None if run is None or run.job is None else run.job.position
 
-    async def take_up(self) -> None:
-        """Resume what an earlier server left running; what does not last was cut off.
+    def check(self, function: ServedFunction) -> None:
+        """Whether its engine can do what a function asks of it. Raises OptionInvalid."""
+        self._engine.check(function.engines.get(self._engine.name, {}))
 
-        Raises sqlite3.Error.
+    async def take_up(self, find: Callable[[Record], ServedFunction | None]) -> None:
+        """Resume what an earlier server left running; what does not last was cut off. `find`: the
+        function of a run, for those that were not launched yet.
+
+        Raises ServerNotStarted where another engine has them, sqlite3.Error.
         """
-        for record in self._store.all():
-            if record.status is Status.RUNNING:
-                job = await self._resumed(record)
-                if job is None:
-                    self._record_end(record, CUT_OFF)
-                else:
-                    run = _Run(record, record.output or (), job)
-                    self._begin(run, partial(self._go_on, run, again=True))
+        running = [record for record in self._store.all() if record.status is Status.RUNNING]
+        self._check_engine(running)
+        for record in running:
+            if not await self._resumed(record, find):
+                self._record_end(record, CUT_OFF)
         self._engine.sweep()
 
-    async def _resumed(self, record: Record) -> Job | None:
-        if record.trace is None:
-            return None
+    def _check_engine(self, running: list[Record]) -> None:
+        """Nobody would ever tell how a run of another one has ended."""
+        for record in running:
+            if record.engine not in (None, LOCAL, self._engine.name):
+                raise ServerNotStarted(
+                    f"runs of the engine {record.engine} have not ended, such as {record.id}: "
+                    f"start with --engine {record.engine}, and change it when none runs"
+                )
+
+    async def _resumed(
+        self, record: Record, find: Callable[[Record], ServedFunction | None]
+    ) -> bool:
+        run = _Run(record, record.output or ())
+        if record.trace is not None:
+            run.job = await self._job_of(record, record.trace)
+            if run.job is not None:
+                self._begin(run, partial(self._go_on, run, again=True))
+        elif self._engine.lasting:
+            function = find(record)
+            if function is not None:
+                self._begin(run, partial(self._execute, run, function))
+        return record.id in self._running
+
+    async def _job_of(self, record: Record, trace: str) -> Job | None:
         try:
-            return await self._engine.resume(record.trace, self._launch_of(record))
+            return await self._engine.resume(trace, self._launch_of(record))
         except (OSError, ValueError):
-            log.exception("what was launched as %s cannot be ended", record.trace)
+            log.exception("what was launched as %s cannot be ended", trace)
             return None
 
     def start(self, record: Record, function: ServedFunction, limits: Limits) -> Record:
         """Begin a run; from now on the execution is running. Raises sqlite3.Error."""
         record = self._store.change(
-            record, status=Status.RUNNING, start_date=now(), output=function.output, limits=limits
+            record,
+            status=Status.RUNNING,
+            start_date=now(),
+            output=function.output,
+            limits=limits,
+            engine=self._engine.name,
         )
         run = _Run(record, function.output)
         self._begin(run, partial(self._execute, run, function))
@@ -163,8 +172,7 @@ class Runs:
             log.exception("the run of %s failed", run.record.id)
             outcome = LOST
         finally:
-            left = outcome is CUT_OFF and self._engine.lasting and not run.asked.end.is_set()
-            if not (left and run.job is not None):
+            if not (outcome is CUT_OFF and self._engine.lasting):
                 await self._end(run, outcome)
             del self._running[run.record.id]
             run.done.set()
@@ -175,6 +183,11 @@ class Runs:
                 await _kill(run.job)
         finally:
             self._record_end(run.record, outcome)
+        if run.job is not None:
+            try:
+                await run.job.forget()
+            except Exception:
+                log.exception("what was kept of %s cannot be removed", run.record.id)
 
     async def _execute(self, run: _Run, function: ServedFunction) -> Outcome:
         folder = self._store.folder(run.record.id)
@@ -207,7 +220,7 @@ class Runs:
         log.warning("%s cannot be launched: %s", run.record.id, error)
         if run.job is not None:
             await _kill(run.job)
-        note = _for_callers(error, self._store.folder(run.record.id))
+        note = for_callers(error, self._store.folder(run.record.id))
         return Outcome(EndReason.SYSTEM_ERROR, note=note)
 
     async def _go_on(self, run: _Run, *, again: bool = False) -> Outcome:
@@ -220,6 +233,7 @@ class Runs:
                     job, record.limits, folder / "work", run.asked, self._looks, output.write
                 )
                 ended, verdict = await supervision.until_the_end()
+                output.drop(ended.dropped)
         except OSError as error:
             return await self._not_launched(run, error)
         found = await self._produced(run)
@@ -229,8 +243,10 @@ class Runs:
     def _launch_of(self, record: Record, function: ServedFunction | None = None) -> Launch:
         """Without its function, where it was launched before."""
         folder = self._store.folder(record.id)
-        command, sandbox = ((), PLAIN) if function is None else (function.command, function.sandbox)
-        return Launch(record.id, command, folder, record.limits, sandbox)
+        if function is None:
+            return Launch(record.id, (), folder, record.limits)
+        options = function.engines.get(self._engine.name, {})
+        return Launch(record.id, function.command, folder, record.limits, function.sandbox, options)
 
     async def _produced(self, run: _Run) -> tuple[FileSpec, ...]:
         """What was produced; a failure of the server's own, such as too many open files, may pass.
@@ -270,14 +286,6 @@ class Runs:
             trace=None,
         )
         self.ends.tell(record.id)
-
-
-def _for_callers(error: OSError | sqlite3.Error, folder: Path) -> str:
-    """Without paths of this machine that are no caller's business."""
-    text = str(error).replace(f"{folder}/", "")
-    if isinstance(error, SetUpFailed):
-        text = "its sandbox could not be set up; the server's log says why"
-    return f"the program cannot be launched: {text}"
 
 
 async def _kill(job: Job) -> None:

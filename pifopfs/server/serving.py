@@ -20,9 +20,10 @@ from pathlib import Path
 import trio
 
 from pifopfs.errors import ServerNotStarted, StateLocked
-from pifopfs.machine import private_folder, short_key, try_lock
+from pifopfs.machine import LOCAL, private_folder, short_key, try_lock
+from pifopfs.paths import absolute
 from pifopfs.server.catalog import Catalog
-from pifopfs.server.engines.finding import LOCAL, EngineSettings, find_opener
+from pifopfs.server.engines.finding import EngineSettings, find_opener
 from pifopfs.server.executions import Executions, Settings
 from pifopfs.server.locks import LOCK
 from pifopfs.server.occupancy import Occupancy
@@ -70,6 +71,7 @@ async def open_server(
     """
     if descriptors is None:
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    folder = absolute(folder)  # engines work elsewhere
     with closing(_lock(private_folder(folder))), closing(_store(folder)) as store:
         owner = _owner(folder)
         wanted = EngineSettings(
@@ -78,8 +80,8 @@ async def open_server(
         async with find_opener(engine)(wanted) as opened, trio.open_nursery() as nursery:
             occupancy = Occupancy()
             runs = Runs(store, opened, nursery, occupancy)
-            strays = await _take_up(store, runs, folder)
             executions = Executions(store, catalog, runs, settings)
+            strays = await _take_up(store, runs, executions, folder)
             nursery.start_soon(_remove, strays)
             nursery.start_soon(_discard_stale, executions)
             nursery.start_soon(_pay, store)
@@ -137,10 +139,10 @@ def _lock(folder: Path) -> _Lock:
     return _Lock(handle)
 
 
-async def _take_up(store: Store, runs: Runs, folder: Path) -> list[Path]:
+async def _take_up(store: Store, runs: Runs, executions: Executions, folder: Path) -> list[Path]:
     """Go on with what an earlier server left, or end it; what else it left."""
     try:
-        await runs.take_up()
+        await runs.take_up(executions.function_of)
         return store.strays()
     except (OSError, sqlite3.Error) as error:
         raise ServerNotStarted(f"the store in {folder} cannot be used: {error}") from error

@@ -15,11 +15,11 @@ import platformdirs
 import trio
 
 from pifopfs.errors import FunctionArgumentInvalid, OptionInvalid, ServerNotStarted
-from pifopfs.machine import BUBBLEWRAP, raise_descriptor_limit, short_key
+from pifopfs.machine import BUBBLEWRAP, LOCAL, raise_descriptor_limit, short_key
 from pifopfs.sdnotify import Notifier
 from pifopfs.server import tcp
 from pifopfs.server.catalog import Root
-from pifopfs.server.engines.finding import LOCAL
+from pifopfs.server.engines.finding import check_name
 from pifopfs.server.executions import Settings
 from pifopfs.server.gate import KeyGate
 from pifopfs.server.http import Door, listen, unix_door
@@ -110,6 +110,7 @@ class Site:
         """
         if not root.is_dir():
             raise FunctionArgumentInvalid(f"{root} is not a folder; make it: mkdir -p {root}")
+        check_name(engine)
         given = bool(hosts) or port is not None or tls_cert is not None or tls_key is not None
         return cls(
             root.resolve(),
@@ -168,7 +169,8 @@ async def serve_root(
     """
     notifier = notifier or Notifier()
     catalog = Root(site.root)
-    functions = ", ".join(function.name for function in catalog.all())
+    functions = catalog.all()
+    names = ", ".join(function.name for function in functions)
     descriptors = raise_descriptor_limit()
     settings = Settings(limits=site.limits)
     async with (
@@ -185,9 +187,11 @@ async def serve_root(
         ) as server,
         trio.open_nursery() as nursery,
     ):
+        for function in functions:
+            server.executions.check(function)
         keys = Keys(server.store, site.state)
         keys.ensure_masters(catalog.names())
-        doors, lines = _doors(site, server, keys, functions)
+        doors, lines = _doors(site, server, keys, names)
         serving = partial(listen, doors, told.first.wait, grace=GRACE, hurry=told.second.wait)
         await nursery.start(_until_over, nursery, serving)
         nursery.start_soon(_ensure_masters, keys, catalog)

@@ -69,6 +69,7 @@ ALTER TABLE keys ADD COLUMN created TEXT;  -- when; NULL where no version kept t
 """,
     """
 ALTER TABLE executions ADD COLUMN limits TEXT; -- of its run, in JSON
+ALTER TABLE executions ADD COLUMN engine TEXT; -- that runs it
 """,
 )
 """Steps, one for each version that was published."""
@@ -99,6 +100,8 @@ class Record:
     """The id of the API key that it was created with; None for the master key."""
     limits: Limits = NONE
     """Of its run."""
+    engine: str | None = None
+    """By which it is run; None: the local one."""
 
 
 def now() -> str:

@@ -143,7 +143,9 @@ class Supervision:
 
 def out_of_memory(limits: Limits) -> str:
     """The line for the log of a run that has exceeded its memory limit."""
-    limit = (limits.memory or 0) / MEGABYTE
+    if limits.memory is None:
+        return "ended: it needed more memory than its machine gives it"
+    limit = limits.memory / MEGABYTE
     return f"ended: it needed more than its memory limit of {limit:.4g} MB"
 
 

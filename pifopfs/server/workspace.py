@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from pifopfs.server.copying import copy_folder
 from pifopfs.server.function_file import ServedFunction
+from pifopfs.server.removal import remove
 from pifopfs.server.sandbox.stepdown import User
 from pifopfs.wire import FileSpec
 
@@ -33,16 +34,21 @@ NOT_PRODUCED = {
 def prepare(
     function: ServedFunction, folder: Path, still_wanted: Callable[[], None], user: User | None
 ) -> None:
-    """Make `work` and `tmp` in an execution's folder, for `user`; see `copy_folder`.
+    """Make `work` and `tmp` in an execution's folder, for `user`; see `copy_folder`. Where a server
+    has died over that, it is gone on with.
 
     Raises OSError.
     """
     work = folder / "work"
     own = partial(give, user)
-    copy_folder(function.folder, work, folder.parent, still_wanted, own)
-    (folder / "tmp").mkdir()
-    for spec in function.output:  # a stale one must not be taken for a result
-        _place(work, spec).unlink(missing_ok=True)
+    if not work.exists():
+        copy = folder / "copy"
+        remove(copy)
+        copy_folder(function.folder, copy, folder.parent, still_wanted, own)
+        for spec in function.output:  # a stale one must not be taken for a result
+            _place(copy, spec).unlink(missing_ok=True)
+        copy.rename(work)
+    (folder / "tmp").mkdir(exist_ok=True)
     for spec in function.input:
         uploaded, target = folder / "inputs" / spec.id, _place(work, spec)
         _make_folders(target.parent, own)

@@ -21,6 +21,7 @@ from pifopfs.server.keys import Keys, master_key
 from pifopfs.server.limits import Limits
 from pifopfs.server.routes import make_app
 from pifopfs.server.serving import Server, open_server
+from tests.engines import LOCAL, Engine
 from tests.functions import write_function
 
 SETTINGS = Settings(stop_grace=0.5, limits=Limits(input=10_000_000))
@@ -32,6 +33,7 @@ class Site:
 
     root: Path
     nursery: trio.Nursery
+    engine: Engine = LOCAL
     isolation: str = BUBBLEWRAP
     with_keys: bool = False
     settings: Settings = SETTINGS
@@ -56,7 +58,7 @@ class Site:
     def client(
         self, name: str = "fn", author: str = "joe", key: str | None = None
     ) -> FunctionClient:
-        deadlines = Deadlines(stall=5, total=10, create=5)
+        deadlines = Deadlines(stall=20, total=40, create=20)
         return FunctionClient(
             f"{author}/{name}",
             endpoint=f"unix:{self.socket}",
@@ -68,7 +70,7 @@ class Site:
         transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         return httpx.AsyncClient(
-            transport=transport, base_url="http://localhost", timeout=10, headers=headers
+            transport=transport, base_url="http://localhost", timeout=30, headers=headers
         )
 
     def master(self, name: str = "fn") -> str:
@@ -98,7 +100,12 @@ class Site:
         try:
             async with (
                 open_server(
-                    Root(self.root / "fns"), self.state, self.settings, isolation=self.isolation
+                    Root(self.root / "fns"),
+                    self.state,
+                    self.settings,
+                    isolation=self.isolation,
+                    engine=self.engine.name,
+                    engine_options=self.engine.options,
                 ) as server,
                 trio.open_nursery() as nursery,
             ):
@@ -110,7 +117,7 @@ class Site:
             self._over.set()
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], deadline: float = 10) -> None:
+async def eventually(condition: Callable[[], Awaitable[object]], deadline: float = 30) -> None:
     """Poll until `condition()` is true. Fails after the deadline."""
     with trio.fail_after(deadline):
         while not await condition():  # noqa: ASYNC110  # it has no event to wait for
@@ -119,7 +126,10 @@ async def eventually(condition: Callable[[], Awaitable[object]], deadline: float
 
 @pytest.fixture
 async def site(
-    root: Path, nursery: trio.Nursery, request: pytest.FixtureRequest
+    root: Path,
+    nursery: trio.Nursery,
+    engine: Engine,
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[Site]:
     """A server with the function joe/fn, whose program copies its input.
 
@@ -128,7 +138,7 @@ async def site(
     """
     marked = {marker.name for marker in request.node.iter_markers()}
     isolation = NONE if "unconfined" in marked else BUBBLEWRAP
-    site = Site(root, nursery, isolation, "keys" in marked)
+    site = Site(root, nursery, engine, isolation, "keys" in marked)
     site.function("fn", "echo running; cat a.txt > r.txt; echo done")
     await site.up()
     yield site

@@ -55,6 +55,7 @@ async def test_the_function(client: FunctionClient) -> None:
     assert "command" not in function.document
 
 
+@pytest.mark.each_engine
 async def test_a_whole_job(client: FunctionClient) -> None:
     created = await client.create()
     assert created.status is Status.PENDING
@@ -90,6 +91,7 @@ async def test_a_file_and_a_stream_as_input(client: FunctionClient, root: Path) 
     assert await download(client, execution, "r") == BIG
 
 
+@pytest.mark.each_engine
 async def test_the_log_from_an_offset_on(site: Site) -> None:
     site.function("talk", "printf 'gr\\303\\274n\\n'; printf 'bl\\377u\\n'")
     async with site.client("talk") as client:
@@ -106,6 +108,7 @@ async def test_the_log_from_an_offset_on(site: Site) -> None:
         assert (await client.log(execution, 10_000)).content == b""
 
 
+@pytest.mark.each_engine
 @pytest.mark.unconfined
 async def test_stop_ends_a_running_program_and_all_it_started(site: Site, root: Path) -> None:
     site.function("slow", f"echo $$ > {root}/pid; echo up; sleep 600 & sleep 600")
@@ -129,6 +132,7 @@ async def test_stop_ends_a_running_program_and_all_it_started(site: Site, root: 
             await client.start(execution)
 
 
+@pytest.mark.each_engine
 async def test_a_program_that_catches_the_signal_may_end_by_itself(site: Site) -> None:
     site.function("polite", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done")
     async with site.client("polite") as client:
@@ -140,6 +144,7 @@ async def test_a_program_that_catches_the_signal_may_end_by_itself(site: Site) -
         assert (await client.log(execution)).content.endswith(b"bye\n")
 
 
+@pytest.mark.each_engine
 async def test_terminate_ends_a_running_program(site: Site, root: Path) -> None:
     site.function("slow", "trap '' TERM; sleep 600")
     async with site.client("slow") as client:
@@ -151,6 +156,7 @@ async def test_terminate_ends_a_running_program(site: Site, root: Path) -> None:
         assert list((site.state / "executions").iterdir()) == []
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize(
     ("script", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("/no/such/program", 127)]
 )
@@ -161,6 +167,7 @@ async def test_the_exit_code(site: Site, script: str, code: int) -> None:
         assert (seen.end_reason, seen.exit_code, seen.output) == ("normal", code, ())
 
 
+@pytest.mark.each_engine
 async def test_a_command_that_cannot_be_launched_is_a_system_error(site: Site) -> None:
     site.function("none", command=["/no/such/program"])
     async with site.client("none") as client:
@@ -212,6 +219,7 @@ async def test_executions_of_one_function_are_unknown_to_another(site: Site) -> 
             await other.execution(execution)
 
 
+@pytest.mark.each_engine
 async def test_each_run_has_a_copy_of_the_folder_of_its_own(site: Site) -> None:
     folder = site.function("copy", "cat data/shared r.txt; echo changed > data/shared")
     (folder / "data").mkdir()
@@ -245,6 +253,7 @@ async def test_an_output_is_a_regular_file_of_the_run_or_none(site: Site, script
             await download(client, seen.id, "r")
 
 
+@pytest.mark.each_engine
 async def test_an_output_behind_a_linked_folder_is_not_served(site: Site, root: Path) -> None:
     (root / "secret").mkdir()
     (root / "secret" / "r.txt").write_text("secret")
@@ -255,6 +264,7 @@ async def test_an_output_behind_a_linked_folder_is_not_served(site: Site, root: 
         assert seen.output == ()
 
 
+@pytest.mark.each_engine
 async def test_a_path_that_leads_out_of_the_copy_through_a_link_is_refused(
     site: Site, root: Path
 ) -> None:
@@ -269,6 +279,7 @@ async def test_a_path_that_leads_out_of_the_copy_through_a_link_is_refused(
     assert (root / "precious" / "r.txt").read_text() == "precious"
 
 
+@pytest.mark.each_engine
 async def test_a_program_sees_nothing_of_the_servers_environment(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +296,7 @@ async def test_a_program_sees_nothing_of_the_servers_environment(
 
 
 # > Its executions never expire.
+@pytest.mark.local_only("jobs of a cluster go on: see tests/slurm/test_slurm_restart.py")
 async def test_ended_executions_survive_a_restart_and_a_running_one_was_cut_off(
     site: Site,
 ) -> None:

@@ -73,6 +73,7 @@ CODES = {
 }
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("request_", REQUESTS)
 async def test_every_request_in_every_state(
     site: Site, http: httpx.AsyncClient, request_: str
@@ -92,6 +93,7 @@ async def test_every_request_in_every_state(
     assert "exec_nothing" in refused(unknown, 404)
 
 
+@pytest.mark.each_engine
 async def test_no_answer_after_the_start_says_pending(http: httpx.AsyncClient) -> None:
     execution = await create(http)
     assert (await http.get(execution)).json()["status"] == "pending"
@@ -103,6 +105,7 @@ async def test_no_answer_after_the_start_says_pending(http: httpx.AsyncClient) -
 # ── Documents ─────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.each_engine
 async def test_the_execution_object(http: httpx.AsyncClient) -> None:
     created = (await http.post(f"{FN}/executions")).json()
     assert created["id"].startswith("exec_")
@@ -136,6 +139,7 @@ async def test_the_log_is_left_out_when_asked(http: httpx.AsyncClient, value: st
     assert deleted.json()["status"] == "ended"
 
 
+@pytest.mark.each_engine
 async def test_stdout_is_only_what_is_new(http: httpx.AsyncClient) -> None:
     execution = await run(http)
     first, second = [

@@ -251,6 +251,7 @@ async def test_the_next_key_of_a_name_sees_nothing_of_the_one_before(
 # ── Limits of a key ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.each_engine
 async def test_no_more_executions_run_than_a_key_allows(
     site: Site, master: httpx.AsyncClient
 ) -> None:
@@ -268,6 +269,7 @@ async def test_no_more_executions_run_than_a_key_allows(
         assert (await master.post(f"{own}/start")).status_code == 200  # not limited
 
 
+@pytest.mark.each_engine
 async def test_memory_and_time_are_limited_per_key(site: Site, master: httpx.AsyncClient) -> None:
     site.function("fn", "case $(cat a.txt) in m) tail /dev/zero;; t) sleep 600;; esac")
     key = await new_key(master, "david", max_memory=32, max_time=0.01)

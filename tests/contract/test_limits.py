@@ -15,6 +15,8 @@ from pifopfs.server.memory.choosing import KINDS, choose
 from tests.contract.conftest import Site
 from tests.contract.test_http import create, eventually, start
 
+pytestmark = pytest.mark.each_engine
+
 MEMORY = {"max_memory": 64}
 
 
@@ -28,6 +30,8 @@ async def ended(site: Site, http: httpx.AsyncClient, script: str, **more: Any) -
 
 
 # ── Memory ────────────────────────────────────────────────────────────────────────────────────
+
+guards = pytest.mark.local_only("these guards are local; see tests/slurm/test_slurm_memory")
 
 
 @pytest.fixture(params=KINDS)
@@ -76,6 +80,7 @@ GREEDY = {
 }
 
 
+@guards
 @pytest.mark.parametrize("program", GREEDY)
 async def test_a_program_that_needs_more_memory_is_ended(
     guarded: Site, http: httpx.AsyncClient, program: str
@@ -94,6 +99,7 @@ async def test_a_program_that_needs_more_memory_is_ended(
     assert seen["stopped"] is False
 
 
+@guards
 @pytest.mark.parametrize("megabytes", [0.01, 0.3])
 async def test_a_limit_that_lets_no_program_start(
     guarded: Site, http: httpx.AsyncClient, megabytes: float
@@ -129,6 +135,7 @@ INNOCENT = {
 }
 
 
+@guards
 @pytest.mark.parametrize("program", INNOCENT)
 async def test_what_is_no_lack_of_memory_is_not_told_as_one(
     guarded: Site, http: httpx.AsyncClient, program: str
@@ -138,6 +145,7 @@ async def test_what_is_no_lack_of_memory_is_not_told_as_one(
     assert (seen["end_reason"], seen["exit_code"]) == ("normal", code), seen
 
 
+@guards
 async def test_a_stop_that_comes_before_is_told_as_one(
     guarded: Site, http: httpx.AsyncClient
 ) -> None:
@@ -187,6 +195,7 @@ HOARDERS = {
 }  # fmt: skip
 
 
+@pytest.mark.local_only("the server counts for all engines; see tests/slurm/test_slurm_limits")
 @pytest.mark.parametrize("program", HOARDERS)
 async def test_a_program_that_fills_the_disk_is_ended(
     site: Site, http: httpx.AsyncClient, program: str

@@ -46,6 +46,7 @@ async def nobody_waits(site: Site) -> None:
     await eventually(none)
 
 
+@pytest.mark.each_engine
 @pytest.mark.unconfined
 async def test_all_who_wait_hear_of_the_end(site: Site, http: httpx.AsyncClient) -> None:
     execution = await begin(site, http)
@@ -105,6 +106,7 @@ async def test_nobody_waits_for_longer_than_the_most(
     assert seen["waited"] is True
 
 
+@pytest.mark.each_engine
 async def test_who_waits_for_a_pending_one_hears_of_its_end(
     site: Site, http: httpx.AsyncClient
 ) -> None:
@@ -121,6 +123,7 @@ async def test_who_waits_for_a_pending_one_hears_of_its_end(
             await http.post(f"{execution}/start")
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("state", ["pending", "running"])
 async def test_who_waits_for_one_that_is_deleted_hears_that_it_is_gone(
     site: Site, http: httpx.AsyncClient, state: str

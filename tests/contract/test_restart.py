@@ -35,6 +35,7 @@ def groups(state: Path) -> list[str]:
     return [name for name in folders if name.startswith(f"run-{prefix}-")]
 
 
+@pytest.mark.local_only("jobs of a cluster go on: see tests/slurm/test_slurm_restart.py")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_program_survives_its_server_at_any_moment(root: Path, number: signal.Signals) -> None:
     mark = marker()

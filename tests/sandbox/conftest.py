@@ -20,6 +20,7 @@ import pytest
 import trio
 
 from tests.contract.conftest import Site, eventually
+from tests.engines import Engine
 from tests.sandbox.outside import (  # noqa: F401  # fixtures
     listeners,
     open_folder,
@@ -82,10 +83,14 @@ def isolation() -> str:
 
 @pytest.fixture
 async def site(
-    namespaces: None, root: Path, nursery: trio.Nursery, isolation: str
+    namespaces: None,
+    root: Path,
+    nursery: trio.Nursery,
+    engine: Engine,
+    isolation: str,
 ) -> AsyncIterator[Site]:
     """A server with its sandbox."""
-    site = Site(root, nursery, isolation=isolation)
+    site = Site(root, nursery, engine, isolation)
     await site.up()
     yield site
     await site.down()

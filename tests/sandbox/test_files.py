@@ -6,9 +6,12 @@ import os
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.contract.conftest import Site, eventually
 from tests.sandbox.conftest import Try, started
+
+pytestmark = pytest.mark.each_engine
 
 WAYS = ("", "/proc/1/root", "/proc/self/root", "/proc/1/cwd/../../../../../..", "../../../../..")
 """How a program may try to reach an absolute path of the machine's."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.contract.conftest import Site
 from tests.sandbox.conftest import Try
 from tests.sandbox.outside import Listeners
+
+pytestmark = pytest.mark.each_engine
 
 NEVER = {"vsock", "vsock stream", "packet", "alg", "bluetooth", "raw"}
 

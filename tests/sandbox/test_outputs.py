@@ -154,6 +154,7 @@ async def test_a_link_that_is_swapped_in_while_it_is_read_never_leads_away(
     assert answers.keys() == {(200, RIGHT), (404, b"")}
 
 
+@pytest.mark.each_engine
 async def test_the_outputs_of_an_execution_are_its_own(site: Site, http: httpx.AsyncClient) -> None:
     """Another's is not reached by any name in the path."""
     first = await leave(site, http, "printf first > r.txt")

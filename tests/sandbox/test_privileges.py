@@ -15,6 +15,8 @@ from tests.contract.conftest import Site, eventually
 from tests.sandbox.conftest import Try, started
 from tests.sandbox.outside import KEY
 
+pytestmark = pytest.mark.each_engine
+
 
 async def test_no_rights_are_gained(attempts: Try) -> None:
     become_root = [["su", "-c", "id -u"], ["sudo", "-n", "id", "-u"], ["pkexec", "id", "-u"]]

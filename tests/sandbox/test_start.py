@@ -15,6 +15,8 @@ import pytest
 from tests.contract.conftest import Site
 from tests.sandbox.conftest import Try, ended, started
 
+pytestmark = pytest.mark.each_engine
+
 
 async def outcome(
     site: Site, http: httpx.AsyncClient, *command: str, **fields: object

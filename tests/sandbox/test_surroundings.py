@@ -10,6 +10,8 @@ import pytest
 from tests.contract.conftest import Site
 from tests.sandbox.conftest import Try
 
+pytestmark = pytest.mark.each_engine
+
 SECRET = "a-secret-of-the-server"
 
 

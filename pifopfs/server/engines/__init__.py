@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from pifopfs.server.sandbox.launch import Exit, Launch
@@ -46,16 +46,24 @@ class Job(Protocol):
     async def kill(self) -> None:
         """End it at once, with all it has started. Returns when it has ended."""
 
+    async def forget(self) -> None:
+        """Its end is recorded: let go of what was kept to tell it."""
+
 
 class Engine(Protocol):
     """Launches programs."""
 
+    name: str
+    """By which it is found, and function files speak to it."""
     isolation: str
     """What keeps programs apart, for the API and the log: `bubblewrap`, or `none`."""
     user: User | None
     """Whom the files of a run must belong to; None for this process's own user."""
     lasting: bool
     """Its jobs go on when this server ends, and the next one resumes them."""
+
+    def check(self, options: Mapping[str, str]) -> None:
+        """Whether a function may ask this of it. Raises OptionInvalid."""
 
     async def launch(self, launch: Launch) -> Job:
         """Start a program, which waits to be released.

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pifopfs.errors import OptionInvalid
+from pifopfs.machine import LOCAL
 from pifopfs.server.engines import Engine
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
+
 GROUP = "pifopfs.engines"
-LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,36 @@ Opener = Callable[[EngineSettings], AbstractAsyncContextManager[Engine]]
 """What an entry point names. It raises ServerNotStarted and OptionInvalid, with the mend."""
 
 
+def names() -> list[str]:
+    """Of all engines that are installed."""
+    return sorted(set(_installed().names))
+
+
+def check_name(name: str) -> None:
+    """Raises OptionInvalid for an engine that is not installed. Nothing of it is loaded."""
+    if name != LOCAL:
+        _find(name)
+
+
 def find_opener(name: str) -> Opener:
-    """Raises OptionInvalid for an engine that is not installed."""
-    found = entry_points(group=GROUP)
-    if name not in found.names:
-        names = ", ".join(sorted(found.names))
-        raise OptionInvalid(f"--engine: there is no engine {name}; installed are {names}")
-    opener: Opener = found[name].load()
+    """Raises OptionInvalid for an engine that is not installed, or cannot be loaded."""
+    try:
+        opener: Opener = _find(name).load()
+    except (ImportError, AttributeError) as error:
+        raise OptionInvalid(
+            f"--engine: the engine {name} cannot be loaded ({error}); mend its package"
+        ) from error
     return opener
+
+
+def _find(name: str) -> EntryPoint:
+    found = _installed()
+    if name not in found.names:
+        raise OptionInvalid(f"--engine: there is no engine {name}; there are {', '.join(names())}")
+    return found[name]
+
+
+def _installed() -> EntryPoints:
+    from importlib.metadata import entry_points  # mounts of the usual kind do without
+
+    return entry_points(group=GROUP)

@@ -6,12 +6,13 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import trio
 
+from pifopfs.errors import OptionInvalid
 from pifopfs.server.engines import MemoryTooSmall, SetUpFailed
 from pifopfs.server.engines.child import Child
 from pifopfs.server.engines.gate import Gate
@@ -36,6 +37,8 @@ SWEEPS = 20
 class LocalEngine:
     """Runs programs in an isolation, under a memory guard."""
 
+    name = "local"
+
     def __init__(
         self, isolation: Isolation, guard: MemoryGuard, mark: str, stop_grace: float
     ) -> None:
@@ -49,6 +52,10 @@ class LocalEngine:
         self.isolation = isolation.name
         self.user = isolation.user
         self.lasting = False
+
+    def check(self, options: Mapping[str, str]) -> None:
+        if options:
+            raise OptionInvalid(f"the engine local has no options, such as {', '.join(options)}")
 
     async def launch(self, launch: Launch) -> LocalJob:
         memory = launch.limits.memory
@@ -233,6 +240,9 @@ class LocalJob:
         await self._child.wait()
         if not self._waited_for:
             await self._close()
+
+    async def forget(self) -> None:
+        """Nothing is kept."""
 
     def _kill(self) -> None:
         """While its number is its own."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pifopfs.server.limits import NONE, Limits
@@ -21,6 +22,8 @@ class Launch:
     limits: Limits = NONE
     """Of these, an engine enforces memory, processes, and disk for each single file."""
     sandbox: SandboxSettings = PLAIN
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What its function asks of this engine."""
 
     @property
     def work(self) -> Path:
@@ -43,5 +46,7 @@ class Exit:
     """It was killed because of its memory limit."""
     timed_out: bool = False
     """It was ended because of its time limit, by the engine."""
+    dropped: int = 0
+    """Bytes of its output that were not passed on, as its log has no room for them."""
     failure: str = ""
     """What ended it that was nobody's wish and not its own doing, such as a machine that failed."""

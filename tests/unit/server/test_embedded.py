@@ -17,8 +17,11 @@ from pifopfs.server import sockets
 from pifopfs.server.embedded import guest
 from pifopfs.server.embedded.guest import Lease, end_embedded
 from pifopfs.server.embedded.host import serve_folder
+from pifopfs.server.embedded.manner import Manner
 from pifopfs.server.embedded.place import END, GREETING, Place
 from tests.functions import write_function
+
+USUAL = Manner()
 
 
 @pytest.fixture
@@ -44,14 +47,14 @@ async def greeted(place: Place) -> trio.SocketStream | None:
 
 
 async def start(
-    nursery: trio.Nursery, folder: Path, linger: float, isolation: str = BUBBLEWRAP
+    nursery: trio.Nursery, folder: Path, linger: float, manner: Manner = USUAL
 ) -> trio.Event:
     """A server; the event is set when it has ended."""
     over = trio.Event()
 
     async def serve(task_status: trio.TaskStatus[None]) -> None:
         ready: Callable[[], None] = task_status.started
-        await serve_folder(folder, linger=linger, isolation=isolation, ready=ready)
+        await serve_folder(folder, linger=linger, manner=manner, ready=ready)
         over.set()
 
     await nursery.start(serve)
@@ -119,9 +122,9 @@ async def test_a_client_that_asks_for_another_isolation_is_refused_and_holds_not
     place: Place, root: Path, nursery: trio.Nursery, kinds: tuple[str, str]
 ) -> None:
     runs, asked = kinds
-    over = await start(nursery, root / "fn", linger=0.3, isolation=runs)
+    over = await start(nursery, root / "fn", linger=0.3, manner=Manner(runs))
     with pytest.raises(errors.ServerNotStarted, match=rf"--isolation {runs}: .*--stop-jobs"):
-        await Lease(root / "fn", 60, 10, asked).take()
+        await Lease(root / "fn", 60, 10, Manner(asked)).take()
     with trio.fail_after(10):
         await over.wait()
 
@@ -155,7 +158,7 @@ async def test_regression_a_server_whose_runtime_folder_went_is_found_again(
     first = await greeted(place)
     assert first is not None
     shutil.rmtree(root / "run")
-    lease = Lease(root / "fn", 60, 10, BUBBLEWRAP)
+    lease = Lease(root / "fn", 60, 10, Manner())
     await found(lease)
     assert place.http.exists()
     assert place.http.parent.stat().st_mode & 0o077 == 0
@@ -174,7 +177,7 @@ async def test_a_server_whose_runtime_folder_cannot_be_made_anew_listens_beside_
     shutil.rmtree(root / "run")
     (root / "run").touch()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(root / "another"))
-    lease = Lease(root / "fn", 60, 10, BUBBLEWRAP)
+    lease = Lease(root / "fn", 60, 10, Manner())
     await found(lease)
     async with await trio.open_unix_socket(lease.endpoint.removeprefix("unix:")) as stream:
         await stream.send_all(b"GET /local/fn HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -202,7 +205,7 @@ async def test_a_client_with_another_runtime_folder_finds_the_server(
 ) -> None:
     over = await start(nursery, root / "fn", linger=0.01)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(root / "another"))
-    async with Lease(root / "fn", 60, 10, BUBBLEWRAP) as lease:
+    async with Lease(root / "fn", 60, 10, Manner()) as lease:
         await found(lease)
     with trio.fail_after(10):
         await over.wait()
@@ -215,7 +218,7 @@ async def test_a_link_that_is_too_long_for_the_kernel_is_followed(
     monkeypatch.setenv("XDG_STATE_HOME", str(root / ("x" * 100)))
     monkeypatch.setattr(sockets, "CHECK_INTERVAL", 0.02)
     over = await start(nursery, root / "fn", linger=0.01)
-    async with Lease(root / "fn", 60, 10, BUBBLEWRAP) as lease:
+    async with Lease(root / "fn", 60, 10, Manner()) as lease:
         await found(lease)
         assert lease.endpoint == f"unix:{place.http}"
     with trio.fail_after(10):

@@ -60,6 +60,17 @@ def test_limits_and_wishes(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD).sandbox == PLAIN
 
 
+def test_what_engines_are_told_is_kept_as_text(tmp_path: Path) -> None:
+    options = {"partition": "gpu", "cpus": 4, "rate": 0.5, "extra": "--gres=gpu:1 --x"}
+    function = load(tmp_path, GOOD | {"engines": {"slurm": options, "pbs": {}}})
+    assert function.engines == {
+        "slurm": {"partition": "gpu", "cpus": "4", "rate": "0.5", "extra": "--gres=gpu:1 --x"},
+        "pbs": {},
+    }
+    assert "engines" not in function.document()
+    assert load(tmp_path, GOOD).engines == {}
+
+
 @pytest.mark.parametrize("example", ["tsp", "glpk"])
 def test_the_examples_are_right(example: str) -> None:
     assert load_function(EXAMPLES / example).name == f"local/{example}"
@@ -93,6 +104,18 @@ BAD: dict[str, tuple[object, str]] = {
             "sandbox.environment",
         )
         for variable in ([], {"A B": "x"}, {"A": 1}, {"A": "\0"}, {"": "x"}, {"1A": "x"})
+    },
+    "engines that are no object": (GOOD | {"engines": ["slurm"]}, "engines: it is not an object"),
+    "an engine that is no object": (
+        GOOD | {"engines": {"slurm": "gpu"}},
+        "engines.slurm: it is not an object",
+    ),
+    **{
+        f"an option {option!r} of an engine": (
+            GOOD | {"engines": {"slurm": option}},
+            "is no such value; write {",
+        )
+        for option in ({"a": None}, {"a": True}, {"a": [1]}, {"a": "\0"}, {"\ud800": "a"})
     },
     "nested too deeply": ("[" * 100_000, "not JSON"),
     "half a character in the command": (GOOD | {"command": ["\ud800"]}, "command: it is not"),

@@ -150,6 +150,7 @@ def test_the_keys_of_an_older_store_stay(tmp_path: Path) -> None:
     old = sqlite3.connect(tmp_path / "store.sqlite")
     old.execute("ALTER TABLE keys DROP COLUMN created")
     old.execute("ALTER TABLE executions DROP COLUMN limits")
+    old.execute("ALTER TABLE executions DROP COLUMN engine")
     old.execute("PRAGMA user_version = 2")
     old.close()
     store = Store(tmp_path)

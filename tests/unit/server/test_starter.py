@@ -8,9 +8,10 @@ import pytest
 import trio
 
 from pifopfs.errors import ServerNotStarted
-from pifopfs.machine import BUBBLEWRAP, NONE
+from pifopfs.machine import NONE
 from pifopfs.server.embedded import starter
 from pifopfs.server.embedded.guest import Lease, end_embedded
+from pifopfs.server.embedded.manner import Manner
 from pifopfs.server.embedded.place import Place
 from tests.functions import write_function
 
@@ -34,7 +35,7 @@ def test_a_starter_that_is_told_nothing_ends_without_a_trace(folder: Path) -> No
 
 async def test_the_server_that_was_prepared_is_the_one_that_serves(folder: Path) -> None:
     assert starter.prepare(folder) is not None
-    async with Lease(folder, 60, 20, BUBBLEWRAP) as lease:
+    async with Lease(folder, 60, 20, Manner()) as lease:
         await lease.take()
         assert starter.prepare(folder) is None  # there is one now
     await end_embedded(folder)
@@ -45,7 +46,7 @@ async def test_what_keeps_a_prepared_server_from_starting_is_told(folder: Path) 
     Place.of(folder).store.parent.mkdir(parents=True)
     Place.of(folder).store.write_text("no folder")
     with trio.fail_after(30), pytest.raises(ServerNotStarted, match=r"did not start: .*folder"):
-        await Lease(folder, 60, 20, NONE).take()
+        await Lease(folder, 60, 20, Manner(NONE)).take()
 
 
 def test_a_starter_knows_no_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ import pytest
 from pifopfs.machine import Mounted
 from pifopfs.server import copying
 from pifopfs.server.copying import copy_folder
+from pifopfs.server.function_file import load_function
 from pifopfs.server.removal import remove
-from pifopfs.server.workspace import open_output, produced
+from pifopfs.server.workspace import open_output, prepare, produced
 from pifopfs.wire import FileSpec
 
 
@@ -148,3 +149,25 @@ def test_regression_too_many_open_files_are_not_an_output_that_was_not_produced(
     assert produced([spec], tmp_path) == (replace(spec, size=0),)
     assert open_output(tmp_path, FileSpec("r", "d/r.txt/x")) is None
     assert open_output(tmp_path, FileSpec("r", "nothing/r.txt")) is None
+
+
+def test_what_a_server_has_left_half_prepared_is_gone_on_with(source: Path, tmp_path: Path) -> None:
+    (source / "y.txt").write_text("the function's own")
+    (source / "function.json").write_text(
+        '{"id": "f", "command": ["true"], "input": [{"id": "x"}, {"id": "y", "path": "y.txt"}],'
+        ' "output": [{"id": "x"}]}'
+    )
+    folder = tmp_path / "execution"
+    (folder / "inputs").mkdir(parents=True)
+    for name in ("x", "y"):
+        (folder / "inputs" / name).write_text(f"uploaded {name}")
+    (folder / "copy").mkdir()
+    (folder / "copy" / "half").write_text("of a copy")
+    function = load_function(source)
+    prepare(function, folder, wanted, None)
+    (folder / "work" / "y.txt").rename(folder / "inputs" / "y")  # killed between the two
+    prepare(function, folder, wanted, None)
+    assert (folder / "work" / "x").read_text() == "uploaded x"
+    assert (folder / "work" / "y.txt").read_text() == "uploaded y"
+    assert not (folder / "work" / "half").exists()
+    assert not (folder / "copy").exists()

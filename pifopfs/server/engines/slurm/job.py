@@ -1,0 +1,218 @@
+"""One run on a node, from its submission to its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import outcome
+import trio
+
+from pifopfs.server.engines.slurm.cluster import Cluster
+from pifopfs.server.engines.slurm.commands import SlurmAway
+from pifopfs.server.engines.slurm.ending import (
+    AGAIN,
+    NEVER_BEGUN,
+    came_second,
+    checked,
+    forgotten,
+)
+from pifopfs.server.engines.slurm.files import Files
+from pifopfs.server.engines.slurm.following import Following
+from pifopfs.server.engines.slurm.queue import Watched
+from pifopfs.server.engines.slurm.script import ASK, KILL
+from pifopfs.server.engines.slurm.states import Fate, exit_of
+from pifopfs.server.engines.slurm.submission import Submission
+from pifopfs.server.engines.slurm.waiting import tell_place
+from pifopfs.server.removal import remove
+from pifopfs.server.sandbox.launch import Exit, Launch
+
+log = logging.getLogger(__name__)
+
+KILL_TIME = 3.0
+"""Seconds in which a script kills its program; after that Slurm is asked to."""
+RETRY = 1.0
+"""Seconds between attempts to end a job."""
+
+
+class SlurmJob:
+    """A batch job. `trace` is its name, by which it is found after a restart."""
+
+    def __init__(
+        self, cluster: Cluster, launch: Launch, files: Files, trace: str, *, again: bool
+    ) -> None:
+        """`again`: it may have been submitted by a server before this one."""
+        self.trace = trace
+        self._cluster = cluster
+        self._launch = launch
+        self._files = files
+        self._again = again
+        self._submission = Submission(cluster, files, trace)
+        self._made = trio.current_time()
+        self._watched: Watched | None = None
+        self._unwanted = trio.Event()
+        self._begun = trio.Event()
+        self._soon = trio.Event()
+        """Slurm says that it runs, so its program is about to begin, or has begun."""
+        self._known = trio.Event()
+        """Whether it waits or runs, or that it is over."""
+        self._over = trio.Event()
+        self._waited_for = False
+
+    @property
+    def position(self) -> int | None:
+        """How many of this server's wait before it; None once it runs."""
+        queue = self._cluster.queue
+        if self._watched is not None:
+            return queue.position(self._watched)
+        here = self._cluster.pace.before(self.trace)
+        return None if here is None else queue.waiting() + here
+
+    async def release(self) -> None:
+        """It is submitted by `wait`: that may take as long as the queue is."""
+
+    async def begun(self) -> float:
+        await self._begun.wait()
+        began = self._files.began()
+        has_run = 0.0 if began is None else max(0.0, time.time() - began)
+        if self._again:
+            return has_run
+        return min(has_run, trio.current_time() - self._made)  # whatever the node's clock is
+
+    async def wait(self, output: Callable[[bytes], None]) -> Exit:
+        self._waited_for = True
+        following = Following(self._files, output, self._begun.set, self._cluster.queue.hurry)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._follow, following, nursery.cancel_scope)
+                nursery.start_soon(tell_place, following.tell, self._place)
+                ended = await outcome.acapture(self._until_the_end)
+                nursery.cancel_scope.cancel()
+            await following.finish()
+            return self._checked(ended.unwrap())  # not in the nursery: it would come in a group
+        finally:
+            self._known.set()
+            self._over.set()
+
+    async def _follow(self, following: Following, scope: trio.CancelScope) -> None:
+        await following.run(self._cluster.looks, self._soon)
+        scope.cancel()
+
+    def _checked(self, ended: Exit) -> Exit:
+        seen = self._watched.seen if self._watched is not None else None
+        nodes = seen.nodes if seen is not None else ""
+        return checked(ended, self._files, self._launch, nodes, unwanted=self._unwanted.is_set())
+
+    def _place(self) -> str:
+        """Where it waits, for its log; empty once it runs."""
+        before = self.position
+        if before is None or self._running:
+            return ""
+        seen = self._watched.seen if self._watched is not None else None
+        why = f" ({seen.reason})" if seen is not None and seen.reason not in ("", "None") else ""
+        return f"it waits in the queue of the cluster, {before} of this server before it{why}"
+
+    # ── To the end ───────────────────────────────────────────────────────────────────────────
+
+    async def _until_the_end(self) -> Exit:
+        id_ = await self._submission.found() if self._again else None
+        if id_ is not None:
+            self._cluster.pace.join()
+        elif self._files.taken:
+            return await self._forgotten()
+        elif not await self._submission.enter(self._unwanted):
+            return NEVER_BEGUN
+        try:
+            return await self._ended(id_ or await self._submission.made())
+        finally:
+            self._cluster.pace.leave()
+
+    async def _ended(self, id_: str) -> Exit:
+        while True:
+            ended = await self._end_of(id_)
+            if not came_second(ended, self._files.end()):
+                return ended
+            other = await self._submission.found()
+            if other is None or other == id_:
+                return AGAIN
+            id_ = other
+
+    async def _end_of(self, id_: str) -> Exit:
+        queue = self._cluster.queue
+        self._watched = watched = queue.watch(id_)
+        try:
+            while True:
+                if watched.seen is not None:
+                    self._known.set()
+                    if watched.seen.fate is Fate.RUNNING:
+                        self._soon.set()
+                    ended = exit_of(watched.seen)
+                    if ended is not None:
+                        return ended
+                if watched.forgotten:
+                    return await self._forgotten()
+                await watched.news.wait()
+        finally:
+            queue.leave(watched)
+
+    async def _forgotten(self) -> Exit:
+        if self._unwanted.is_set() and not self._files.taken:
+            return NEVER_BEGUN
+        told = await self._cluster.commands.history(self.trace)
+        return forgotten(self._files, told)
+
+    # ── Before that ──────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _id(self) -> str | None:
+        """While there is a job."""
+        if self._watched is None or self._over.is_set():
+            return None
+        return self._watched.id
+
+    @property
+    def _running(self) -> bool:
+        return self._begun.is_set() or self._soon.is_set()
+
+    async def stop(self) -> None:
+        self._unwanted.set()
+        await self._known.wait()
+        if self._running and self._id is not None:
+            await self._cancel(self._id, "--batch", f"--signal={ASK}")
+            with trio.move_on_after(self._cluster.stop_grace + KILL_TIME):
+                await self._over.wait()
+        await self.kill()
+
+    async def kill(self) -> None:
+        self._unwanted.set()
+        if not self._waited_for:
+            await self._end_unseen()
+            return
+        await self._known.wait()
+        while self._id is not None:
+            if self._running:
+                await self._cancel(self._id, "--batch", f"--signal={KILL}")
+                with trio.move_on_after(KILL_TIME):
+                    await self._over.wait()
+            if self._id is not None:
+                await self._cancel(self._id)
+            with trio.move_on_after(RETRY):
+                await self._over.wait()
+
+    async def forget(self) -> None:
+        await trio.to_thread.run_sync(remove, self._files.folder)
+
+    async def _end_unseen(self) -> None:
+        """Of a job that nobody has waited for, and that only an earlier server can have made."""
+        id_ = await self._submission.found() if self._again else None
+        if id_ is not None:
+            await self._cancel(id_)
+            await self._end_of(id_)
+
+    async def _cancel(self, id_: str, *options: str) -> None:
+        try:
+            await self._cluster.commands.cancel(id_, *options)
+        except SlurmAway as error:
+            log.info("%s cannot be ended yet: %s", self.trace, error)
+        self._cluster.queue.hurry()

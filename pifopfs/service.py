@@ -12,6 +12,7 @@ import trio
 from pifopfs.api import FunctionClient
 from pifopfs.config import Config, Limits
 from pifopfs.server.embedded.guest import Lease, join_or_start
+from pifopfs.server.embedded.manner import Manner
 
 
 @asynccontextmanager
@@ -22,8 +23,9 @@ async def reached(config: Config) -> AsyncIterator[tuple[FunctionClient, str]]:
     """
     make = partial(FunctionClient, deadlines=config.deadlines)
     if config.folder is not None:
+        manner = Manner(config.isolation, config.engine, config.engine_options)
         async with (
-            _held_server(config.folder, config.limits, config.isolation) as lease,
+            _held_server(config.folder, config.limits, manner) as lease,
             make(lease.function, endpoint=lease.endpoint) as client,
         ):
             yield client, lease.function
@@ -39,13 +41,13 @@ async def reached(config: Config) -> AsyncIterator[tuple[FunctionClient, str]]:
 
 
 @asynccontextmanager
-async def _held_server(folder: Path, limits: Limits, isolation: str) -> AsyncIterator[Lease]:
+async def _held_server(folder: Path, limits: Limits, manner: Manner) -> AsyncIterator[Lease]:
     """The server of a folder, which is started again should it die."""
     lease = await join_or_start(
         folder,
         linger=limits.server_linger,
         deadline=limits.server_start,
-        isolation=isolation,
+        manner=manner,
     )
     async with lease, trio.open_nursery() as nursery:
         nursery.start_soon(lease.keep)

@@ -47,16 +47,13 @@ class FileSpec:
     id: str
     path: str | None = None
     size: int | None = None
-    """*Ours*: bytes of an output that was produced. Where it makes no sense it is not told."""
+    """*Ours*: bytes of an output that was produced."""
 
     @classmethod
     def from_json(cls, document: object) -> FileSpec:
         fields = _object(document, "an input or output")
-        size = fields.get("size")
-        told = isinstance(size, int) and not isinstance(size, bool) and size >= 0
-        return cls(
-            _require(fields, "id", str), _optional(fields, "path", str), size if told else None
-        )
+        size = _count(fields, "size")
+        return cls(_require(fields, "id", str), _optional(fields, "path", str), size)
 
     def to_json(self) -> dict[str, Any]:
         sized = {} if self.size is None else {"size": self.size}
@@ -104,6 +101,8 @@ class Execution:
     """*Ours.*"""
     stopped: bool | None
     """*Ours*: it ended because somebody asked for it."""
+    queue_position: int | None
+    """*Ours*: how many runs of this server wait before it; None where it does not wait."""
     document: Mapping[str, Any] = field(repr=False)
     """The document as received, without `log`, `log_offset`, `stdout` and `waited`."""
     waited: bool = field(default=False, compare=False)
@@ -121,6 +120,7 @@ class Execution:
             output=_specs(fields, "output"),
             exit_code=_optional(fields, "exit_code", int),
             stopped=_optional(fields, "stopped", bool),
+            queue_position=_count(fields, "queue_position"),
             document={name: value for name, value in fields.items() if name not in left_out},
             waited=fields.get("waited") is True,
         )
@@ -218,6 +218,13 @@ def _optional(fields: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise MalformedDocument(f"{name} is not of type {kind.__name__}")
     return value
+
+
+def _count(fields: Mapping[str, Any], name: str) -> int | None:
+    """Of an addition of ours: where it makes no sense it is not told."""
+    value = fields.get(name)
+    told = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return value if told else None
 
 
 def _status(fields: Mapping[str, Any]) -> Status:

@@ -42,6 +42,13 @@ def functions(_: click.Context, __: click.Parameter, incomplete: str) -> Candida
     return [name for name in names if name.startswith(incomplete)]
 
 
+def engines(_: click.Context, __: click.Parameter, incomplete: str) -> Candidates:
+    """Those that are installed."""
+    from pifopfs.server.engines.finding import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
 def _folder(incomplete: str) -> CompletionItem:
     from click.shell_completion import CompletionItem  # a command that runs does without
 

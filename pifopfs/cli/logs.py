@@ -16,7 +16,7 @@ from pifopfs.cli.ends import END_CODES, let_signals_end
 from pifopfs.cli.loading import loading
 from pifopfs.cli.mountfiles import NoExecution, NotStarted, open_file, status, translated
 from pifopfs.cli.naming import AtService, InMount, find
-from pifopfs.cli.options import ISOLATION, ISOLATION_HELP
+from pifopfs.cli.options import of_folder
 from pifopfs.cli.reporting import EXIT_CODE_HELP, fail
 from pifopfs.cli.texts import shown
 from pifopfs.run.ends import WORDS, End
@@ -30,7 +30,7 @@ INTERVAL = 1.0
 @click.command("logs", epilog=f"{EXIT_CODE_HELP}  16  the execution is no more, or was never there")
 @click.argument("execution", nargs=-1, required=True, metavar="EXECUTION", shell_complete=folders)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the execution has ended.")
-@click.option("--isolation", type=ISOLATION, help=f"For a folder. {ISOLATION_HELP}")
+@of_folder
 @connected
 def command(execution: tuple[str, ...], *, follow: bool, **service: Any) -> None:
     """Print what an execution has printed, and with -f what it goes on to print.

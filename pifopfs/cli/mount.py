@@ -10,7 +10,7 @@ import click
 from pifopfs.cli.candidates import folders, functions
 from pifopfs.cli.loading import loading
 from pifopfs.cli.named_options import with_named
-from pifopfs.cli.options import FILE, FOLDER, ISOLATION, ISOLATION_HELP, LOG_FORMAT, LOG_LEVEL
+from pifopfs.cli.options import FILE, FOLDER, LOG_FORMAT, LOG_LEVEL, of_folder
 from pifopfs.cli.reporting import EXIT_CODE_HELP
 from pifopfs.paths import find_folder
 from pifopfs.server.embedded import starter
@@ -31,7 +31,7 @@ from pifopfs.server.embedded import starter
     metavar="SECONDS",
     help="How long a read of `wait` rides out a service that does not answer (300).",
 )
-@click.option("--isolation", type=ISOLATION, help=f"For a folder. {ISOLATION_HELP}")
+@of_folder
 @click.option("--log-level", type=LOG_LEVEL, help="How much to log (info).")
 @click.option("--log-format", type=LOG_FORMAT, help="How a line of the log looks (text).")
 @click.option(

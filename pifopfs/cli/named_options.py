@@ -17,12 +17,18 @@ def with_named(context: click.Context, flags: Mapping[str, Any]) -> dict[str, An
 
     An option that is also given on its own keeps that value. Raises OptionInvalid.
     """
-    given, left = {}, []
+    given: dict[str | None, Any] = {}
+    left = []
     for item in split(flags["options"]):
         name, value = named(item)
         option = _find(context.command, name)
         if option is None:
             left.append(item)
+        elif option.multiple:
+            given[option.name] = (
+                *given.get(option.name, ()),
+                *_value(context, option, name, value),
+            )
         else:
             given[option.name] = _value(context, option, name, value)
     source = context.get_parameter_source
@@ -59,6 +65,6 @@ def _value(context: click.Context, option: click.Option, name: str, value: str |
     if not value:
         raise OptionInvalid(f"-o {name}: it takes a value, -o {name}={_metavar(option)}")
     try:
-        return option.type_cast_value(context, value)
+        return option.type_cast_value(context, (value,) if option.multiple else value)
     except click.BadParameter as error:
         raise OptionInvalid(f"-o {name}={value}: {error.message}") from None

@@ -8,7 +8,7 @@ from pifopfs.cli.candidates import functions
 from pifopfs.cli.connecting import connected
 from pifopfs.cli.ends import END_CODE_HELP, let_signals_end
 from pifopfs.cli.loading import loading
-from pifopfs.cli.options import ISOLATION, ISOLATION_HELP, SECONDS
+from pifopfs.cli.options import SECONDS, of_folder
 from pifopfs.paths import find_folder
 from pifopfs.run.wishes import parse_inputs, parse_outputs
 from pifopfs.server.embedded import starter
@@ -37,7 +37,7 @@ from pifopfs.server.embedded import starter
 @click.option("--keep", is_flag=True, help="Print the execution's id, and do not terminate it.")
 @click.option("--partial", is_flag=True, help="Bring outputs, too, where the function has failed.")
 @click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Stop it after that.")
-@click.option("--isolation", type=ISOLATION, help=f"For a folder. {ISOLATION_HELP}")
+@of_folder
 @connected
 def command(
     function: str,

@@ -16,16 +16,14 @@ from pifopfs.cli.background import log_to
 from pifopfs.cli.options import (
     FILE,
     FOLDER,
-    ISOLATION,
-    ISOLATION_HELP,
     LOG_FORMAT,
     LOG_LEVEL,
     MEGABYTES,
     MINUTES,
     NUMBER,
+    on_engine,
 )
 from pifopfs.cli.reporting import EXIT_CODE_HELP
-from pifopfs.machine import BUBBLEWRAP
 from pifopfs.observing.dumps import dumping
 from pifopfs.paths import absolute
 from pifopfs.sdnotify import Notifier
@@ -45,7 +43,7 @@ from pifopfs.server.site import Site, serve_root
     help="A Unix socket instead, without keys; in a folder that only you can enter.",
 )
 @click.option("--state-dir", type=FOLDER, help="Where executions, files and keys are kept.")
-@click.option("--isolation", type=ISOLATION, help=ISOLATION_HELP)
+@on_engine
 @click.option("--run-as", metavar="USER", help="Whom programs run as, for root (nobody).")
 @click.option("--max-memory", type=MEGABYTES, metavar="MB", help="Of each run (no limit).")
 @click.option("--max-time", type=MINUTES, metavar="MINUTES", help="Of each run (no limit).")
@@ -62,6 +60,8 @@ def command(  # one parameter for each flag
     port: int | None,
     run_as: str | None,
     isolation: str | None,
+    engine: str | None,
+    engine_options: tuple[str, ...],
     log_level: str,
     log_format: str,
     tls_cert: Path | None,
@@ -74,6 +74,9 @@ def command(  # one parameter for each flag
 
     See docs/SERVER.md: keys, limits, the sandbox.
     """
+    programs = configuration.resolve_without_files(
+        {"isolation": isolation, "engine": engine, "engine_options": engine_options}, os.environ
+    )
     cert, key, socket, state = map(_absolute, (tls_cert, tls_key, socket, state_dir))
     site = Site.of(
         absolute(root),
@@ -83,7 +86,9 @@ def command(  # one parameter for each flag
         tls_key=key,
         socket=socket,
         state=state,
-        isolation=configuration.find_isolation(isolation, os.environ) or BUBBLEWRAP,
+        isolation=programs["isolation"].value,
+        engine=programs["engine"].value,
+        engine_options=programs["engine_options"].value,
         run_as=run_as,
         limits=_limits(limits),
     )

@@ -11,7 +11,7 @@ from pifopfs.cli.connecting import connected
 from pifopfs.cli.ends import END_CODE_HELP, END_CODES, let_signals_end, tell
 from pifopfs.cli.loading import loading
 from pifopfs.cli.naming import AtService, find
-from pifopfs.cli.options import ISOLATION, ISOLATION_HELP, SECONDS
+from pifopfs.cli.options import SECONDS, of_folder
 from pifopfs.cli.outcomes import Outcome
 from pifopfs.cli.reporting import fail
 from pifopfs.cli.texts import json_line, shown
@@ -23,7 +23,7 @@ from pifopfs.run.ends import End, words
 @click.argument("executions", nargs=-1, required=True, metavar="EXECUTION…", shell_complete=folders)
 @click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up after that.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, once all have ended.")
-@click.option("--isolation", type=ISOLATION, help=f"For a folder. {ISOLATION_HELP}")
+@of_folder
 @connected
 def command(
     executions: tuple[str, ...], *, timeout: float | None, as_json: bool, **service: Any

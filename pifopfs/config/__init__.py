@@ -14,8 +14,9 @@ Nothing here touches the network or the mountpoint.
 
 from pifopfs.config.keys import find_key
 from pifopfs.config.limits import Limits
-from pifopfs.config.mounts import Config, client, find_endpoint, find_isolation, load, look_up
+from pifopfs.config.mounts import Config, client, find_endpoint, load, look_up
 from pifopfs.config.options import TUNABLES
+from pifopfs.config.values import resolve_without_files
 
 __all__ = [
     "TUNABLES",
@@ -23,8 +24,8 @@ __all__ = [
     "Limits",
     "client",
     "find_endpoint",
-    "find_isolation",
     "find_key",
     "load",
     "look_up",
+    "resolve_without_files",
 ]

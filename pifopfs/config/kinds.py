@@ -7,7 +7,8 @@ The classes are plain ones: dataclasses would make every command start later.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -148,10 +149,47 @@ class FuseOptionList:
         return options
 
 
+class Pairs:
+    """Names with values: NAME=VALUE, several of them separated by blanks as in a shell, or a
+    table.
+    """
+
+    def from_text(self, text: str) -> Mapping[str, str]:
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            raise ValueError("a quote or a backslash has nothing that ends it") from None
+        return self.from_words(words)
+
+    def from_words(self, words: Iterable[str]) -> Mapping[str, str]:
+        pairs: dict[str, str] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            if not (name and equals):
+                raise ValueError(f"{word!r} is not of the form NAME=VALUE")
+            if name in pairs:
+                raise ValueError(f"{name} is given twice")
+            pairs[name] = value
+        return pairs
+
+    def from_file(self, given: object, folder: Path) -> Mapping[str, str]:
+        if not isinstance(given, dict):
+            raise ValueError('it must be a table, such as {name = "text", other = 4}')  # noqa: TRY004
+        return {name: self._value(name, value) for name, value in given.items()}
+
+    @staticmethod
+    def _value(name: str, given: object) -> str:
+        if isinstance(given, bool) or not isinstance(given, str | int | float):
+            raise ValueError(f"{name} must be a text in quotes, or a number")  # noqa: TRY004
+        return text_in_file(given) if isinstance(given, str) else str(given)
+
+
 def shown(given: object) -> str:
     """A value as a message may show it: short, and no key."""
     if isinstance(given, bool):
         return str(given).lower()
+    if isinstance(given, dict):
+        return "a table"
     if isinstance(given, str) and LOOKS_LIKE_A_KEY.search(given):
         return "a key"
     return repr(given) if isinstance(given, str | int | float) else f"a {type(given).__name__}"

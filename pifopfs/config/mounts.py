@@ -10,7 +10,7 @@ from typing import Any
 from pifopfs.api import Deadlines, Endpoint, FunctionClient
 from pifopfs.config.keys import Key, Place, find_key
 from pifopfs.config.limits import Limits
-from pifopfs.config.options import OPTIONS, TUNABLES, variable
+from pifopfs.config.options import TUNABLES
 from pifopfs.config.values import Source, Values, resolve
 from pifopfs.errors import EndpointInvalid, OptionInvalid
 from pifopfs.fuse_options import FuseOptions, parse_options
@@ -30,6 +30,9 @@ class Config:
     mountpoint: Path
     isolation: str
     """What keeps a folder's programs apart."""
+    engine: str
+    """Where they run."""
+    engine_options: Mapping[str, str]
     endpoint: Endpoint
     """Where the service is; for a folder the embedded server says."""
     api_key: Key | None
@@ -64,6 +67,8 @@ def load(  # one parameter for each flag
     state_dir: Path | None = None,
     cache_dir: Path | None = None,
     isolation: str | None = None,
+    engine: str | None = None,
+    engine_options: Iterable[str] = (),
     log_level: str | None = None,
     log_format: str | None = None,
     wait_outage: str | None = None,
@@ -74,8 +79,14 @@ def load(  # one parameter for each flag
     folder = find_folder(target)
     if folder is not None and endpoint is not None:
         raise EndpointInvalid(f"{target} is a folder, run on this machine: leave out --endpoint")
-    if folder is None and isolation is not None:
-        raise OptionInvalid(f"--isolation is for folders, and {target} is none: leave it out")
+    own = {
+        "--isolation": isolation is not None,
+        "--engine": engine is not None,
+        "--engine-option": bool(engine_options),
+    }
+    for name, given in own.items():
+        if folder is None and given:
+            raise OptionInvalid(f"{name} is for folders, and {target} is none: leave it out")
     values = look_up(
         target,
         environ,
@@ -86,6 +97,8 @@ def load(  # one parameter for each flag
         state_dir=state_dir,
         cache_dir=cache_dir,
         isolation=isolation,
+        engine=engine,
+        engine_options=tuple(engine_options),
         log_level=log_level,
         log_format=log_format,
         wait_outage=wait_outage,
@@ -98,6 +111,8 @@ def load(  # one parameter for each flag
         folder=folder,
         mountpoint=mountpoint_path(mountpoint),
         isolation=values["isolation"].value,
+        engine=values["engine"].value,
+        engine_options=values["engine_options"].value,
         endpoint=where,
         api_key=place.read() if place is not None else None,
         ca_file=values["ca_file"].value,
@@ -162,15 +177,6 @@ def find_endpoint(values: Values) -> Endpoint:
         if value.origin.source in (Source.USER_FILE, Source.SYSTEM_FILE):
             raise EndpointInvalid(f"{value.origin}: {error}") from None
         raise
-
-
-def find_isolation(flag: str | None, environ: Mapping[str, str]) -> str | None:
-    """What is asked for, by the flag or the environment. Raises OptionInvalid."""
-    text = flag or environ.get(variable("isolation")) or None
-    try:
-        return None if text is None else OPTIONS["isolation"].kind.from_text(text)
-    except ValueError as error:
-        raise OptionInvalid(f"{variable('isolation')} is {text!r}; {error}") from None
 
 
 def _settings(identity: str, values: Values) -> Settings:

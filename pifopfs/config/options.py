@@ -17,11 +17,12 @@ from pifopfs.config.kinds import (
     KeyPath,
     Kind,
     Number,
+    Pairs,
     Switch,
     Text,
 )
 from pifopfs.config.limits import Limits
-from pifopfs.machine import BUBBLEWRAP, ISOLATIONS, LOG_FORMATS, LOG_LEVELS
+from pifopfs.machine import BUBBLEWRAP, ISOLATIONS, LOCAL, LOG_FORMATS, LOG_LEVELS
 from pifopfs.tree.settings import Settings
 
 PREFIX = "PIFOPFS_"
@@ -57,6 +58,8 @@ OF_THE_COMMAND_LINE = {
     "state_dir": Option(FilePath(), lambda: platformdirs.user_state_path("pifopfs")),
     "cache_dir": Option(FilePath(), lambda: platformdirs.user_cache_path("pifopfs")),
     "isolation": Option(Choice(ISOLATIONS), lambda: BUBBLEWRAP, Scope.FOLDER),
+    "engine": Option(Text(), lambda: LOCAL, Scope.FOLDER),
+    "engine_options": Option(Pairs(), dict, Scope.FOLDER),
     "log_level": Option(Choice(LOG_LEVELS, any_case=True), lambda: "info"),
     "log_format": Option(Choice(LOG_FORMATS), lambda: "text"),
     "options": Option(FuseOptionList(), tuple),
@@ -81,9 +84,13 @@ OPTIONS: dict[str, Option] = OF_THE_COMMAND_LINE | {
 }
 
 
+REPEATED = {"options": "-o", "engine_options": "--engine-option"}
+"""The options of the command line that are given once for each part of a setting."""
+
+
 def flag(name: str) -> str:
     """The option of the command line, for those that have one."""
-    return "-o" if name == "options" else f"--{name.replace('_', '-')}"
+    return REPEATED.get(name) or f"--{name.replace('_', '-')}"
 
 
 def variable(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,8 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.15g}"
+    if isinstance(value, dict):
+        return shlex.join(f"{name}={each}" for name, each in value.items()) or "-"
     if isinstance(value, tuple):
         return ",".join(value) or "-"
     return "-" if value is None else str(value)

@@ -4,14 +4,14 @@ system's. `options` alone is collected from all of them, the first one's last, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pifopfs.config.files import ConfigFile, read_all
-from pifopfs.config.kinds import SecretGiven, shown
+from pifopfs.config.kinds import Pairs, SecretGiven, shown
 from pifopfs.config.options import OPTIONS, Option, flag, variable
 from pifopfs.errors import CredentialsInvalid, OptionInvalid
 
@@ -71,14 +71,36 @@ def resolve(
     Raises OptionInvalid, ConfigFileInvalid, CredentialsInvalid.
     """
     files = read_all(environ)
+    return _resolved(OPTIONS, flags, environ, lambda name: _in_files(name, files, target, folder))
+
+
+def resolve_without_files(flags: Mapping[str, object], environ: Mapping[str, str]) -> Values:
+    """What counts of the settings that `flags` names, for a command that reads no file.
+
+    Raises OptionInvalid, CredentialsInvalid.
+    """
+    return _resolved(flags, flags, environ, lambda _: iter(()))
+
+
+def _resolved(
+    names: Iterable[str],
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    in_files: Callable[[str], Iterator[Value]],
+) -> Values:
+    def given(name: str) -> Iterator[Value]:
+        return _given(name, OPTIONS[name], flags, environ, in_files(name))
+
     values = {}
-    for name, option in OPTIONS.items():
-        given = _given(name, option, flags, environ, _in_files(name, files, target, folder))
+    for name in names:
         if name == "options":
-            values[name] = _collected(list(given))
+            values[name] = _collected(list(given(name)))
         else:
-            default = Value(option.default(), (Origin(Source.DEFAULT),))
-            values[name] = next(given, default)
+            found = given(name)
+            if name == "engine_options":
+                found = _of_engine(found, list(given("engine")))
+            default = Value(OPTIONS[name].default(), (Origin(Source.DEFAULT),))
+            values[name] = next(found, default)
     return values
 
 
@@ -105,6 +127,8 @@ def _from_flag(name: str, option: Option, given: object) -> Iterator[Value]:
         yield Value(given, (origin,))
     elif isinstance(given, str | Path):
         yield _from_text(flag(name), option, str(given), origin)
+    elif isinstance(option.kind, Pairs):
+        yield Value(_from_words(flag(name), option.kind, given), (origin,))  # type: ignore[arg-type]
     else:  # one that can be repeated
         yield Value(tuple(given), (origin,))  # type: ignore[arg-type]
 
@@ -116,6 +140,32 @@ def _from_text(where: str, option: Option, text: str, origin: Origin) -> Value:
         raise CredentialsInvalid(f"{where} is {shown(text)}; {error}") from None
     except ValueError as error:
         raise OptionInvalid(f"{where} is {shown(text)}; {error}") from None
+
+
+def _from_words(where: str, kind: Pairs, words: Iterable[str]) -> Mapping[str, str]:
+    try:
+        return kind.from_words(words)
+    except ValueError as error:
+        raise OptionInvalid(f"{where}: {error}") from None
+
+
+def _of_engine(given: Iterator[Value], engines: list[Value]) -> Iterator[Value]:
+    """The options of an engine are for the one that counts where they stand: one that is named
+    nearer may be another one.
+    """
+    for value in given:
+        there = [engine for engine in engines if _distance(engine) >= _distance(value)]
+        if _first(there) == _first(engines):
+            yield value
+
+
+def _distance(value: Value) -> tuple[int, bool]:
+    """Of the place that gives it: flags are the nearest."""
+    return list(Source).index(value.origin.source), not value.origin.section
+
+
+def _first(engines: list[Value]) -> str:
+    return str(engines[0].value if engines else OPTIONS["engine"].default())
 
 
 def _in_files(

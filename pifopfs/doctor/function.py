@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pifopfs.doctor.findings import Finding, ok, problem, warning
 from pifopfs.doctor.subject import Subject
-from pifopfs.errors import CredentialsInvalid, FunctionFileInvalid
-from pifopfs.machine import NONE
+from pifopfs.errors import CredentialsInvalid, FunctionFileInvalid, OptionInvalid
+from pifopfs.machine import LOCAL, NONE
+from pifopfs.server.engines.finding import check_name
 from pifopfs.server.function_file import FILE_NAME, ServedFunction, load_function
 from pifopfs.server.sandbox.line import PATH
 
@@ -28,14 +29,27 @@ def configured(subject: Subject) -> Iterator[Finding]:
             f"of the mount on {subject.mountpoint} no record is left, so its function is not known",
             "name the function in place of the mountpoint",
         )
+    elif subject.folder is not None and (missing := _missing_engine(subject)):
+        yield missing
     elif subject.function or subject.folder:
         yield ok(f"{subject.folder or subject.function} can be mounted as it is configured")
     else:
         yield ok("options, variables and files are right")
 
 
+def _missing_engine(subject: Subject) -> Finding | None:
+    try:
+        check_name(subject.engine)
+    except OptionInvalid as error:
+        text, _, mend = str(error).partition("; ")
+        return problem(text, f"install its package, or name another: {mend}")
+    return None
+
+
 def of_folder(subject: Subject) -> Iterator[Finding]:
-    """A folder's function.json, and what it names on this machine; nothing where none was named."""
+    """A folder's function.json, and what it names on this machine, where its programs run here;
+    nothing where none was named.
+    """
     if subject.folder is None:
         return
     try:
@@ -45,7 +59,9 @@ def of_folder(subject: Subject) -> Iterator[Finding]:
         yield problem(f"{where}: {error.problem}", error.mend)
         return
     path = subject.folder / FILE_NAME
-    unwell = [*_missing_paths(path, function), *_missing_program(subject, path, function)]
+    unwell: list[Finding] = []
+    if subject.engine == LOCAL:
+        unwell = [*_missing_paths(path, function), *_missing_program(subject, path, function)]
     yield from unwell or [ok(f"{path} is right")]
 
 

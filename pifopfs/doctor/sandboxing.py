@@ -15,7 +15,7 @@ from pifopfs.doctor.programs import version_of
 from pifopfs.doctor.subject import Subject
 from pifopfs.errors import SetupError
 from pifopfs.machine import BUBBLEWRAP, NONE
-from pifopfs.server.isolation import open_engine
+from pifopfs.server.engines.opening import open_engine
 from pifopfs.server.memory import cgroup1, cgroup2, polling
 from pifopfs.server.memory.choosing import KINDS, VARIABLE
 from pifopfs.server.memory.control_groups import PROCESSES, Unavailable, own_group

@@ -16,7 +16,7 @@ from pifopfs.config import Config
 from pifopfs.config.values import Values
 from pifopfs.doctor.records import find_record
 from pifopfs.errors import SetupError
-from pifopfs.machine import BUBBLEWRAP
+from pifopfs.machine import BUBBLEWRAP, LOCAL
 from pifopfs.mount.mountpoint import FILESYSTEM, find_mount, real_mountpoint
 from pifopfs.paths import find_folder, mountpoint_path
 
@@ -51,6 +51,11 @@ class Subject:
     def isolation(self) -> str:
         """What keeps the programs of folders apart."""
         return BUBBLEWRAP if self.values is None else str(self.values["isolation"].value)
+
+    @property
+    def engine(self) -> str:
+        """Where they run."""
+        return LOCAL if self.values is None else str(self.values["engine"].value)
 
     async def asked(self) -> Subject:
         """With what the service answers, where there is one to be asked."""

@@ -114,3 +114,18 @@ def test_a_program_that_the_sandbox_hides(root: Path) -> None:
     told.says("function-file", "problem", "the sandbox hides", f'"read_only": ["{program.parent}"]')
     told = doctor(root, str(folder), env={"PIFOPFS_ISOLATION": "none"}, check="function-file")
     told.says("function-file", "ok")
+
+
+def test_programs_that_run_elsewhere_are_not_looked_for_here(root: Path) -> None:
+    folder = str(write_function(root / "fn", command=["no-such-program"]))
+    told = doctor(root, folder, check="function-file")
+    told.says("function-file", "problem", "there is no program no-such-program")
+    told = doctor(root, folder, env={"PIFOPFS_ENGINE": "slurm"}, check="function-file")
+    told.says("function-file", "ok")
+
+
+def test_an_engine_that_is_not_installed(root: Path) -> None:
+    env = {"PIFOPFS_ENGINE": "pbs"}
+    told = doctor(root, "example:tsp", env=env, check="configuration")
+    told.says("configuration", "problem", "no engine pbs", "name another: there are local, slurm")
+    assert doctor(root, "joe/tsp", env=env, check="configuration").code == 0

@@ -18,6 +18,8 @@ EXTRA = {
     "PIFOPFS_MEMORY_GUARD": "How the memory of programs is limited; see docs/SERVER.md.",
 }
 """Of no option."""
+MORE = {"engine_options": "Several are separated by blanks, and quoted as for a shell."}
+"""How a variable differs from its option."""
 
 
 def environment(mount: click.Command) -> list[str]:
@@ -26,7 +28,8 @@ def environment(mount: click.Command) -> list[str]:
     out = []
     for name in [*OF_THE_COMMAND_LINE, "wait_outage"]:
         text = helps.get(name) or ""
-        out += roff.tagged(roff.bold(variable(name)), roff.prose(f"As {flag(name)}: {text}"))
+        told = " ".join(filter(None, (f"As {flag(name)}: {text}", MORE.get(name))))
+        out += roff.tagged(roff.bold(variable(name)), roff.prose(told))
     for name, text in EXTRA.items():
         out += roff.tagged(roff.bold(name), roff.prose(text))
     out += [".PP", "Deadlines, intervals and sizes; few need to change them:"]

@@ -18,7 +18,7 @@ TOLD = [
     r"pifopfs\.api\.breaker: the service (counts as down|answers again)",
     r"pifopfs\.mount\.runner: uploads that have not ended are cut off",
     r"pifopfs\.cli\.(group|background): (?!the daemon failed)",
-    r"pifopfs\.server\.isolation: isolation is none",
+    r"pifopfs\.server\.engines\.opening: isolation is none",
 ]
 """What a command of the test was told, too, by an errno or in `error`; and what it asked for."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from pifopfs import errors
 from pifopfs.cli import mount as mount_command
+from pifopfs.cli.group import SETTINGS
 from pifopfs.cli.named_options import with_named
 from pifopfs.config import load
 from tests.fakeservice import FakeService
@@ -25,7 +26,8 @@ VALUES = {"--isolation": "none", "--log-level": "debug", "--log-format": "json"}
 
 def flags(*line: str) -> dict[str, object]:
     """What the command would be called with."""
-    with mount_command.command.make_context("mount", [*line, "joe/tsp", "/mnt"]) as context:
+    words = [*line, "joe/tsp", "/mnt"]
+    with mount_command.command.make_context("mount", words, **SETTINGS) as context:
         return with_named(context, context.params)
 
 
@@ -45,6 +47,13 @@ def test_every_option_of_the_command_line_can_be_named(option: click.Option) -> 
             }
 
 
+def test_an_option_that_can_be_repeated_is_collected() -> None:
+    named = flags("-o", "engine-option=a=1,engine_option=b=2", "-o", 'engine-option="c=3,4"')
+    assert named["engine_options"] == ("a=1", "b=2", "c=3,4")
+    assert named["options"] == ()
+    assert flags("--engine-option", "a=1", "-o", "engine-option=b=2")["engine_options"] == ("a=1",)
+
+
 def test_an_option_by_itself_goes_before_its_name_and_a_later_name_before_an_earlier_one() -> None:
     assert flags("--log-level", "error", "-o", "log_level=debug")["log_level"] == "error"
     assert flags("-o", "log_level=debug", "-o", "log-level=info")["log_level"] == "info"
@@ -56,6 +65,7 @@ def test_an_option_by_itself_goes_before_its_name_and_a_later_name_before_an_ear
         ("log_level=loud", "'loud' is not one of"),
         ("endpoint", "endpoint=URL"),
         ("ca_file=", "ca_file=FILE"),
+        ("engine-option", "engine-option=NAME=VALUE"),
         ("allow_plain_http=yes", "takes no value"),
         ("options=ro", "is not known"),
         ("help", "is not known"),

@@ -252,6 +252,8 @@ def test_the_operators_certificate_is_served_and_no_other_is_made(root: Path) ->
         (("--port", "0", "--host", "127.0.0.2"), 2, "--tls-cert"),
         (("--port", "65536"), 2, "--port"),
         (("--isolation", "hope"), 2, "--isolation"),
+        (("--engine", "pbs"), 2, "there is no engine pbs"),
+        (("--engine-option", "cpus"), 2, "--engine-option: 'cpus' is not of the form NAME=VALUE"),
         (("--max-memory", "0"), 2, "--max-memory"),
         (("--max-memory", "nan"), 2, "--max-memory"),
         (("--max-time", "nan"), 2, "--max-time"),

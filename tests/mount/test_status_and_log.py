@@ -33,10 +33,10 @@ def test_values_follow_the_execution(job: Mount, service: FakeService) -> None:
 
 def test_unknown_end_reasons_and_fields_pass_through(job: Mount, service: FakeService) -> None:
     start(job, service)
-    service.only().extra["queue_position"] = 7
+    service.only().extra["weather"] = 7
     service.only().end("bad-weather")
     until(lambda: job.out("cat executions/j/end_reason") == "bad-weather\n")
-    assert json.loads(job.out("cat executions/j/status.json"))["queue_position"] == 7
+    assert json.loads(job.out("cat executions/j/status.json"))["weather"] == 7
 
 
 # > `status.json` is the Execution object without its log.

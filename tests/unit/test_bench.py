@@ -22,7 +22,7 @@ from tests.bench import cli
 from tests.bench.measure import Result, alternate, at_least, at_most
 from tests.bench.origin import NGINX
 from tests.bench.place import QUICK, Place, open_place
-from tests.bench.processes import RowFailed
+from tests.bench.processes import RowFailed, RowSkipped
 from tests.bench.report import Report
 from tests.fakeservice import until
 
@@ -84,10 +84,10 @@ def test_an_interrupted_bench_leaves_nothing_behind(root: Path, number: signal.S
 
 
 def test_a_row_that_does_not_exist_is_refused(root: Path) -> None:
-    bench = start(root, "speed")
+    bench = start(root, "sp*d")
     _, complaint = bench.communicate(timeout=30)
     assert bench.returncode == 2
-    assert "no row speed" in complaint
+    assert "no row sp*d" in complaint
 
 
 def test_a_row_that_fails_is_told_and_the_others_go_on(
@@ -112,6 +112,36 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(
     assert document["failures"]["failing"] == "no such server"
     assert "ZeroDivisionError" in document["failures"]["wrong"]
     assert "no such server" in capsys.readouterr().out
+
+
+def test_a_row_that_is_not_for_this_machine_is_told_with_the_reason(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def skipped(_: Place) -> Iterator[Result]:
+        yield from ()
+        raise RowSkipped("only root can do that")
+
+    monkeypatch.setattr(cli, "find_row", lambda _: skipped)
+    report = Report(QUICK)
+    with open_place(QUICK) as place:
+        cli.measure("for-root", place, report)
+    report.write(root / "bench.json")
+    document = json.loads((root / "bench.json").read_text())
+    assert document["skipped"] == {"for-root": "only root can do that"}
+    assert document["failures"] == {}
+    assert "skipped: only root can do that" in capsys.readouterr().out
+
+
+def test_the_table_for_the_documentation_has_a_line_for_each_row() -> None:
+    report = Report(QUICK)
+    report.begin()
+    report.add(Result("fast", "s", [1], [2], "rival", at_most(1.2)))
+    report.add(Result("alone", "ms", [3]))
+    _, _, *lines = report.markdown().splitlines()
+    assert lines == [
+        "| `fast` | 1.00 s | 2.00 s rival | 0.5 (0.5 to 0.5) | ≤ 1.2 | ok |",
+        "| `alone` | 3.00 ms |  |  |  | |",
+    ]
 
 
 def test_a_target_is_about_the_median_of_the_pairs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,43 @@ def test_an_isolation_is_named_for_folders_alone() -> None:
     with pytest.raises(errors.OptionInvalid, match=r"--isolation.*joe/tsp"):
         config.load("joe/tsp", M, {}, isolation="none")
     config.load("joe/tsp", M, {"PIFOPFS_ISOLATION": "none"})  # it is set for all mounts
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("cpus",), "'cpus' is not of the form NAME=VALUE"),
+        (("=4",), "'=4' is not of the form NAME=VALUE"),
+        (("",), "'' is not of the form NAME=VALUE"),
+        (("cpus=1", "cpus=2"), "cpus is given twice"),
+    ],
+)
+def test_an_option_of_an_engine_has_a_name_and_a_value(
+    tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(errors.OptionInvalid, match=f"--engine-option: {told}"):
+        config.load(str(tmp_path), M, {}, engine_options=words)
+    environ = {"PIFOPFS_ENGINE_OPTIONS": shlex.join(words)}
+    with pytest.raises(errors.OptionInvalid, match=f"PIFOPFS_ENGINE_OPTIONS is .*; {told}"):
+        config.load(str(tmp_path), M, environ)
+    assert config.load(str(tmp_path), M, {}, engine_options=("a=", "b=c=d")).engine_options == {
+        "a": "",
+        "b": "c=d",
+    }
+
+
+def test_a_quote_without_its_end_is_told(tmp_path: Path) -> None:
+    with pytest.raises(errors.OptionInvalid, match=r"PIFOPFS_ENGINE_OPTIONS.*ends it"):
+        config.load(str(tmp_path), M, {"PIFOPFS_ENGINE_OPTIONS": "a='b"})
+
+
+def test_an_engine_is_named_for_folders_alone() -> None:
+    with pytest.raises(errors.OptionInvalid, match=r"--engine is for folders.*joe/tsp"):
+        config.load("joe/tsp", M, {}, engine="slurm")
+    with pytest.raises(errors.OptionInvalid, match=r"--engine-option is for folders.*joe/tsp"):
+        config.load("joe/tsp", M, {}, engine_options=("cpus=4",))
+    environ = {"PIFOPFS_ENGINE": "slurm", "PIFOPFS_ENGINE_OPTIONS": "cpus=4"}
+    config.load("joe/tsp", M, environ)  # it is set for all mounts
 
 
 def test_a_log_level_of_the_environment_must_be_known() -> None:

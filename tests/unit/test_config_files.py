@@ -30,11 +30,15 @@ VALUES: dict[str, tuple[str, str, Any]] = {
     "state_dir": ('"/state/a"', "/state/b", Path("/state/a")),
     "cache_dir": ('"/cache/a"', "/cache/b", Path("/cache/a")),
     "isolation": ('"none"', "bubblewrap", "none"),
+    "engine": ('"pbs"', "local", "pbs"),
+    "engine_options": ("{cpus = 4}", "cpus=8", {"cpus": "4"}),
     "log_level": ('"debug"', "error", "debug"),
     "log_format": ('"json"', "text", "json"),
     **dict.fromkeys(TUNABLES, ("7", "8", 7)),
 }
 """For each setting but `options`: in a file, in a variable, and as it counts from the file."""
+FLAGS: dict[str, Any] = {"allow_plain_http": True, "engine_options": ("cpus=4",)}
+"""As flags, where these are no texts."""
 
 
 def of(
@@ -58,10 +62,7 @@ def test_each_setting_comes_from_flag_environment_user_file_or_system_file_in_th
     assert of(name) == value
     environ = {f"PIFOPFS_{name.upper()}": other}
     assert of(name, environ) != value
-    assert (
-        of(name, environ, **{name: True if name == "allow_plain_http" else text.strip('"')})
-        == value
-    )
+    assert of(name, environ, **{name: FLAGS.get(name, text.strip('"'))}) == value
 
 
 def test_the_user_goes_before_the_system_and_a_section_before_what_is_above_it(
@@ -125,6 +126,49 @@ def test_a_client_of_any_command_has_the_same_settings(user_file: Write) -> None
     config.client("joe/tsp", {}, endpoint="https://example.org")
 
 
+@pytest.mark.parametrize(
+    ("environ", "flags", "engine", "options"),
+    [
+        ({}, {}, "slurm", {"cpus": "4"}),
+        ({}, {"engine": "slurm"}, "slurm", {"cpus": "4"}),
+        ({}, {"engine": "local"}, "local", {}),
+        ({}, {"engine": "pbs"}, "pbs", {"queue": "long"}),
+        ({}, {"engine_options": ("cpus=1", "extra=a=b c")}, "slurm",
+         {"cpus": "1", "extra": "a=b c"}),
+        ({"PIFOPFS_ENGINE": "local"}, {}, "local", {}),
+        ({"PIFOPFS_ENGINE": "local"}, {"engine": "slurm"}, "slurm", {"cpus": "4"}),
+        ({"PIFOPFS_ENGINE_OPTIONS": "cpus=2 extra='a b'"}, {}, "slurm",
+         {"cpus": "2", "extra": "a b"}),
+        ({"PIFOPFS_ENGINE_OPTIONS": "cpus=2"}, {"engine": "local"}, "local", {}),
+        ({"PIFOPFS_ENGINE": "pbs", "PIFOPFS_ENGINE_OPTIONS": "queue=a"}, {}, "pbs", {"queue": "a"}),
+        ({"PIFOPFS_ENGINE": "pbs"}, {}, "pbs", {"queue": "long"}),
+    ],
+)  # fmt: skip
+def test_the_options_of_an_engine_are_not_those_of_another(
+    config_home: Path,
+    user_file: Write,
+    system_file: Write,
+    environ: dict[str, str],
+    flags: dict[str, Any],
+    engine: str,
+    options: dict[str, str],
+) -> None:
+    user_file('engine = "slurm"\nengine_options = {cpus = 4}')
+    system_file('engine = "pbs"\nengine_options = {queue = "long"}')
+    loaded = config.load(str(config_home), M, environ, **flags)
+    assert (loaded.engine, loaded.engine_options) == (engine, options)
+
+
+def test_the_options_of_a_section_are_for_the_engine_that_counts_there(
+    config_home: Path, user_file: Write
+) -> None:
+    section = f'[function."{config_home}"]'
+    user_file(f'engine_options = {{a = 1}}\n{section}\nengine = "pbs"')
+    assert of("engine_options", target=str(config_home)) == {}
+    user_file(f'engine = "pbs"\n{section}\nengine_options = {{a = 1.5}}')
+    assert of("engine_options", target=str(config_home)) == {"a": "1.5"}
+
+
 # ── Mistakes ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -162,6 +206,13 @@ def test_a_client_of_any_command_has_the_same_settings(user_file: Write) -> None
         ("allow_plain_http = 'yes'", ["allow_plain_http", "true or false"]),
         ("allow_plain_http = 1", ["allow_plain_http", "true or false"]),
         ("isolation = 'hope'", ["isolation", "'hope'", "bubblewrap, none"]),
+        ("engine = 5", ["engine", "5", "text in quotes"]),
+        ("engine_options = 'cpus=4'", ["engine_options", "'cpus=4'", "a table", "other = 4"]),
+        ("engine_options = {cpus = true}", ["engine_options", "a table", "cpus must be a text"]),
+        ("[engine_options]\nx = ['1']", ["engine_options", "x must be a text", "or a number"]),
+        ("engine_options.x = ''", ["engine_options", "text in quotes"]),
+        ('[function."joe/tsp"]\nengine = "pbs"', ["engine", "folders only"]),
+        ('[function."joe/tsp"]\nengine_options.a = "b"', ["engine_options", "folders only"]),
         ("log_level = 'loud'", ["log_level", "'loud'", "debug, info, warning, error"]),
         ("options = 'umask=9'", ["options", "umask=9", "octal"]),
         ("options = ['ro', 5]", ["options", "text in quotes"]),

@@ -245,14 +245,31 @@ def test_each_setting_is_shown_with_its_value_and_where_that_comes_from(
     assert rows["allow_plain_http"] == "allow_plain_http false default"
     assert "PIFOPFS_API_KEY" in rows["api_key"]
     assert "S3cr3t" not in rendered + repr(loaded)
-    assert rows.keys() == {"api_key", *config.options.OPTIONS} - {"isolation"}
+    assert rows.keys() == {"api_key", *config.options.OPTIONS} - {
+        "isolation",
+        "engine",
+        "engine_options",
+    }
 
 
 def test_a_folder_is_shown_without_what_is_for_services(config_home: Path) -> None:
     rendered = shown.render(config.load(str(config_home), M, {}))
     names = {line.split()[0] for line in rendered.splitlines()}
-    assert "isolation" in names
+    assert {"isolation", "engine", "engine_options"} <= names
     assert names.isdisjoint({"api_key", "api_key_file", "endpoint", "ca_file"})
+
+
+def test_the_options_of_an_engine_are_shown_as_the_variable_takes_them(config_home: Path) -> None:
+    words = ("cpus=4", "extra=--nice=5 --exclusive")
+    values = config.look_up(str(config_home), {}, engine="slurm", engine_options=words)
+    lines = [line for line in shown.lines(values, None).splitlines() if "engine_options" in line]
+    (line,) = lines
+    assert line.split(maxsplit=1)[1].split("  ")[0] == "cpus=4 'extra=--nice=5 --exclusive'"
+    environ = {"PIFOPFS_ENGINE_OPTIONS": "cpus=4 'extra=--nice=5 --exclusive'"}
+    again = config.look_up(str(config_home), environ)["engine_options"].value
+    document = shown.document(values, None)["engine_options"]
+    assert again == document["value"] == {"cpus": "4", "extra": "--nice=5 --exclusive"}
+    assert document["from"][0]["where"] == "--engine-option"
 
 
 def test_programs_are_told_the_same(config_home: Path, user_file: Write) -> None:

@@ -26,6 +26,18 @@ def test_an_execution_that_breaks_the_promises(field: str, value: object) -> Non
         wire.Execution.from_json({"id": "e", "status": "ended", field: value})
 
 
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [(0, 0), (12, 12), (None, None), (-1, None), ("3", None), (True, None), (1.5, None)],
+)
+def test_a_position_in_a_queue_is_told_or_not(told: object, known: object) -> None:
+    document = {"id": "e", "status": "running", "queue_position": told}
+    execution = wire.Execution.from_json(document)
+    assert execution.queue_position == known
+    assert execution.document["queue_position"] == told
+    assert wire.Execution.from_json({"id": "e", "status": "running"}).queue_position is None
+
+
 @pytest.mark.parametrize("document", [None, [], "x", 1])
 def test_what_is_no_object(document: object) -> None:
     for kind in (wire.Function, wire.Execution, wire.LogPiece, wire.InputInfo, wire.ApiKeyInfo):

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import trio
 
-from pifopfs.errors import ServerNotStarted
+from pifopfs.errors import OptionInvalid, ServerNotStarted
 from pifopfs.server.embedded import starter
+from pifopfs.server.embedded.manner import Manner
 from pifopfs.server.embedded.place import END, GREETING, LONGEST_GREETING, Place
+from pifopfs.server.engines.finding import check_name
 from pifopfs.server.function_file import load_function
 from pifopfs.server.locks import holder
 
@@ -27,19 +29,22 @@ RESTART_PAUSE = 5.0
 END_TIMEOUT = 20.0
 TAKEN = 7
 """The exit code of a server that found another one at its place."""
+OPTION_INVALID = 2
+"""That of one which was told to start in a manner that there is not."""
+GREETING_PIECE = 4096
 
 
 class Lease:
     """A folder's server, which stays up while this is held. Use it as an async context manager."""
 
-    def __init__(self, folder: Path, linger: float, deadline: float, isolation: str) -> None:
+    def __init__(self, folder: Path, linger: float, deadline: float, manner: Manner) -> None:
         self.function = load_function(folder).name
         """AUTHOR/ID."""
         self._folder = folder
         self._place = Place.of(folder)
         self._linger = linger
         self._deadline = deadline
-        self._isolation = isolation
+        self._manner = manner
         self._stream: trio.SocketStream | None = None
 
     @property
@@ -56,12 +61,12 @@ class Lease:
                 await self.aclose()
             try:
                 await self.take()
-            except ServerNotStarted as error:
+            except (ServerNotStarted, OptionInvalid) as error:
                 log.error("%s", error)  # noqa: TRY400  # not a bug
                 await trio.sleep(RESTART_PAUSE)
 
     async def take(self) -> None:
-        """Join the server, or start it. Raises ServerNotStarted."""
+        """Join the server, or start it. Raises ServerNotStarted, OptionInvalid."""
         with trio.move_on_after(self._deadline):
             while True:
                 answered = await _knock(self._place)
@@ -75,19 +80,19 @@ class Lease:
             f"see {self._place.log_file}"
         )
 
-    async def _accepted(self, stream: trio.SocketStream, isolation: str) -> trio.SocketStream:
+    async def _accepted(self, stream: trio.SocketStream, manner: Manner) -> trio.SocketStream:
         """Raises ServerNotStarted where the server is not of the kind that is asked for."""
-        if isolation == self._isolation:
+        if manner == self._manner:
             return stream
         await stream.aclose()
         raise ServerNotStarted(
-            f"the server of {self._folder} runs with --isolation {isolation}: mount with that, or "
-            "end it first (pifopfs umount --stop-jobs on its mount)"
+            f"the server of {self._folder} runs with {manner.beside(self._manner)}: mount with "
+            "that, or end it first (pifopfs umount --stop-jobs on its mount)"
         )
 
     async def _start(self) -> None:
         """Start a server; return when it is ready, or has found another one there."""
-        settings = {"linger": self._linger, "isolation": self._isolation}
+        settings = {"linger": self._linger, **self._manner.document()}
         said = await _told(starter.take(self._folder), json.dumps(settings).encode() + b"\n")
         try:
             outcome = json.loads(said.strip().rpartition(b"\n")[2])
@@ -95,6 +100,8 @@ class Lease:
         except (ValueError, TypeError, KeyError):  # it has died, maybe with words
             words = said.decode("utf-8", "replace").strip()
             code, message = None, words.removeprefix("pifopfs: ")
+        if code == OPTION_INVALID:
+            raise OptionInvalid(message)
         if code not in (0, TAKEN):
             raise ServerNotStarted(
                 f"the server of {self._folder} did not start: {message or 'it died'}"
@@ -113,13 +120,14 @@ class Lease:
             self._stream = None
 
 
-async def join_or_start(folder: Path, *, linger: float, deadline: float, isolation: str) -> Lease:
+async def join_or_start(folder: Path, *, linger: float, deadline: float, manner: Manner) -> Lease:
     """Hold the server of a folder. `linger` is how long a new one outlives its last use, in
-    seconds, `deadline` how long it may take to be ready, `isolation` one of `machine.ISOLATIONS`.
+    seconds, `deadline` how long it may take to be ready.
 
-    Raises FunctionFileInvalid, ServerNotStarted.
+    Raises FunctionFileInvalid, ServerNotStarted, OptionInvalid.
     """
-    lease = Lease(folder, linger, deadline, isolation)
+    check_name(manner.engine)
+    lease = Lease(folder, linger, deadline, manner)
     await lease.take()
     return lease
 
@@ -204,8 +212,8 @@ def _unreachable(folder: Path, place: Place) -> ServerNotStarted | None:
     )
 
 
-async def _knock(place: Place) -> tuple[trio.SocketStream, str] | None:
-    """A connection that the server has taken, and its isolation; None where there is no server."""
+async def _knock(place: Place) -> tuple[trio.SocketStream, Manner] | None:
+    """A connection that the server has taken, and its manner; None where there is no server."""
     for path in (place.lease_address, place.lease):
         answered = await _connect(path)
         if answered is not None:
@@ -213,7 +221,7 @@ async def _knock(place: Place) -> tuple[trio.SocketStream, str] | None:
     return None
 
 
-async def _connect(path: Path) -> tuple[trio.SocketStream, str] | None:
+async def _connect(path: Path) -> tuple[trio.SocketStream, Manner] | None:
     try:
         stream = await trio.open_unix_socket(os.fspath(path))
     except OSError:
@@ -221,7 +229,9 @@ async def _connect(path: Path) -> tuple[trio.SocketStream, str] | None:
     begin, end = GREETING.split(b"%b")
     greeting = await _line(stream)
     if greeting.startswith(begin) and greeting.endswith(end):
-        return stream, greeting.removeprefix(begin).removesuffix(end).decode()
+        with contextlib.suppress(ValueError):
+            told = greeting.removeprefix(begin).removesuffix(end).decode()
+            return stream, Manner.told(told)
     await stream.aclose()
     return None
 
@@ -231,7 +241,7 @@ async def _line(stream: trio.SocketStream) -> bytes:
     line = b""
     with contextlib.suppress(trio.BrokenResourceError):
         while not line.endswith(b"\n") and len(line) < LONGEST_GREETING:
-            piece = await stream.receive_some(LONGEST_GREETING - len(line))
+            piece = await stream.receive_some(GREETING_PIECE)
             if not piece:
                 break
             line += piece

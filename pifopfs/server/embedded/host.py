@@ -11,6 +11,7 @@ import trio
 
 from pifopfs.machine import raise_descriptor_limit
 from pifopfs.server.catalog import OneFolder
+from pifopfs.server.embedded.manner import Manner
 from pifopfs.server.embedded.place import END, GREETING, Place, point
 from pifopfs.server.executions import Settings
 from pifopfs.server.gate import OwnUser
@@ -31,11 +32,11 @@ slow to come.
 
 
 async def serve_folder(
-    folder: Path, *, linger: float, isolation: str, ready: Callable[[], None]
+    folder: Path, *, linger: float, manner: Manner, ready: Callable[[], None]
 ) -> None:
     """Serve until there has been no client and no running program for `linger` seconds.
 
-    Raises StateLocked where the folder has a server, ServerNotStarted.
+    Raises StateLocked where the folder has a server, ServerNotStarted, OptionInvalid.
     """
     place, descriptors = Place.of(folder), raise_descriptor_limit()
     async with (
@@ -44,12 +45,14 @@ async def serve_folder(
             OneFolder(folder),
             place.store,
             SETTINGS,
-            isolation=isolation,
+            isolation=manner.isolation,
             descriptors=descriptors,
+            engine=manner.engine,
+            engine_options=manner.options,
         ) as server,
         trio.open_nursery() as nursery,
     ):
-        leases, over = _Leases(server, isolation), trio.Event()
+        leases, over = _Leases(server, manner), trio.Event()
         app, linked = make_app(server.executions, OwnUser()), partial(_link, place.http_link)
         await nursery.start(listen, [unix_door(app, place.http_sockets, linked)], over.wait)
         await nursery.start(leases.serve, place)
@@ -65,9 +68,9 @@ async def serve_folder(
 class _Leases:
     """The connections to the lease socket, each a client that holds the server."""
 
-    def __init__(self, server: Server, isolation: str) -> None:
+    def __init__(self, server: Server, manner: Manner) -> None:
         self._server = server
-        self._greeting = GREETING % isolation.encode()
+        self._greeting = GREETING % manner.text().encode()
         self._scope = trio.CancelScope()
         self._had_client = trio.Event()
         self._closed = False

@@ -11,8 +11,8 @@ import platformdirs
 from pifopfs.machine import LONGEST_SOCKET_PATH, check_socket_path, runtime_folder, short_key
 
 GREETING = b"pifopfs %b\n"
-"""With what keeps programs apart."""
-LONGEST_GREETING = 100
+"""With the manner in which it runs programs."""
+LONGEST_GREETING = 1 << 20
 END = b"end\n"
 """What a client sends to end the server and all that runs on it."""
 

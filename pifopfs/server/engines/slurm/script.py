@@ -89,6 +89,8 @@ while wait $program; kill -0 $program; do :; done 2>/dev/null
 wait $program
 code=$?
 kill $watcher 2>/dev/null
+# Where Slurm ends the job, it ends this script, too, maybe a moment later: then no end is told.
+[ $code = 0 ] || [ "$asked" ] || sleep {settle}
 exec 250>&-
 for ((i = 0; i < {drain}; i++)); do kill -0 $reader 2>/dev/null || break; sleep 0.01; done
 dropped=$(<dropped)
@@ -101,6 +103,7 @@ for that, and passes nothing on to other sessions.
 """
 ASK_PAUSE = 0.05
 MEMORY_PAUSE = 0.5
+SETTLE = 0.2
 DRAIN = 200
 """Hundredths of a second in which what was printed must have come, once its program has ended."""
 PATIENCE = 50
@@ -150,6 +153,7 @@ def _script(
             launch, command, [*redirections, f"0>>{shlex.quote(str(files.said_file))}"]
         ),
         memory_pause=MEMORY_PAUSE,
+        settle=SETTLE,
         fresh=fresh,
         patience=PATIENCE,
         unusable=UNUSABLE,

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from pifopfs.server.engines import SetUpFailed
+from pifopfs.server.engines import LaunchRefused, SetUpFailed
 from pifopfs.wire import EndReason, FileSpec
 
 
@@ -30,9 +30,11 @@ NEVER_LAUNCHED = Outcome(
 )
 
 
-def for_callers(error: OSError | sqlite3.Error, folder: Path) -> str:
-    """Without paths of this machine that are no caller's business."""
+def for_callers(error: OSError | sqlite3.Error, folder: Path, *, launched: bool) -> str:
+    """A line for its log, without paths of this machine that are no caller's business."""
     text = str(error).replace(f"{folder}/", "")
     if isinstance(error, SetUpFailed):
         text = "its sandbox could not be set up; the server's log says why"
+    elif launched and not isinstance(error, LaunchRefused | FileNotFoundError):
+        return f"ended: it cannot be followed: {text}"
     return f"the program cannot be launched: {text}"

@@ -31,6 +31,8 @@ COPIES = 40
 """Folders that are copied at once: other work has threads of its own."""
 KILL_TIMEOUT = 5.0
 """Seconds for which the end of a killed program is awaited while the server ends."""
+DISK_PAUSE, DISK_LOOKS = 1.0, 50
+"""Seconds between looks at what a run has on disk, and how many there are a second at the most."""
 LOOK_TIMEOUT = 60.0
 LOOK_PAUSE = 0.5
 """Seconds for which, and between which, outputs are looked for while the server itself fails."""
@@ -101,10 +103,11 @@ class Runs:
     def _check_engine(self, running: list[Record]) -> None:
         """Nobody would ever tell how a run of another one has ended."""
         for record in running:
-            if record.engine not in (None, LOCAL, self._engine.name):
+            engine = record.engine or LOCAL
+            if engine != self._engine.name:
                 raise ServerNotStarted(
-                    f"runs of the engine {record.engine} have not ended, such as {record.id}: "
-                    f"start with --engine {record.engine}, and change it when none runs"
+                    f"runs of the engine {engine} have not ended, such as {record.id}: start with "
+                    f"--engine {engine}, and change it when none runs"
                 )
 
     async def _resumed(
@@ -200,7 +203,7 @@ class Runs:
         except MemoryTooSmall:
             return Outcome(EndReason.OUT_OF_MEMORY, note=out_of_memory(run.record.limits))
         except (OSError, sqlite3.Error) as error:
-            return await self._not_launched(run, error)
+            return await self._failed(run, error, launched=False)
         return await self._go_on(run)
 
     async def _launch(self, run: _Run, function: ServedFunction) -> Job:
@@ -216,11 +219,13 @@ class Runs:
         await job.release()
         return job
 
-    async def _not_launched(self, run: _Run, error: OSError | sqlite3.Error) -> Outcome:
-        log.warning("%s cannot be launched: %s", run.record.id, error)
+    async def _failed(
+        self, run: _Run, error: OSError | sqlite3.Error, *, launched: bool
+    ) -> Outcome:
+        log.warning("%s cannot be run: %s", run.record.id, error)
         if run.job is not None:
             await _kill(run.job)
-        note = for_callers(error, self._store.folder(run.record.id))
+        note = for_callers(error, self._store.folder(run.record.id), launched=launched)
         return Outcome(EndReason.SYSTEM_ERROR, note=note)
 
     async def _go_on(self, run: _Run, *, again: bool = False) -> Outcome:
@@ -230,15 +235,25 @@ class Runs:
         try:
             with LogWriter(folder / "log", record.limits.log, again=again) as output:
                 supervision = Supervision(
-                    job, record.limits, folder / "work", run.asked, self._looks, output.write
+                    job,
+                    record.limits,
+                    folder / "work",
+                    run.asked,
+                    self._looks,
+                    self._disk_pause,
+                    output.write,
                 )
                 ended, verdict = await supervision.until_the_end()
                 output.drop(ended.dropped)
         except OSError as error:
-            return await self._not_launched(run, error)
+            return await self._failed(run, error, launched=True)
         found = await self._produced(run)
         code = None if ended.failure else ended.code
         return Outcome(verdict.end_reason, code, verdict.note, found, verdict.stopped)
+
+    def _disk_pause(self) -> float:
+        """With many runs, a filesystem is not asked more often for all of them."""
+        return max(DISK_PAUSE, len(self._running) / DISK_LOOKS)
 
     def _launch_of(self, record: Record, function: ServedFunction | None = None) -> Launch:
         """Without its function, where it was launched before."""

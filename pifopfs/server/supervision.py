@@ -22,9 +22,8 @@ from pifopfs.wire import EndReason
 
 log = logging.getLogger(__name__)
 
-DISK_INTERVAL = 1.0
 DISK_SHARE = 20
-"""Seconds between looks at a run's files; more where a look takes more than 1/20 of that."""
+"""A look at a run's files takes no more than 1/20 of the time."""
 LOOKS = 4
 """Such looks at once, over all runs: other work has threads of its own."""
 
@@ -61,13 +60,16 @@ class Supervision:
         work: Path,
         asked: Asked,
         looks: trio.CapacityLimiter,
+        pause: Callable[[], float],
         output: Callable[[bytes], None],
     ) -> None:
+        """`pause`: seconds between looks at its files, at the least."""
         self._job = job
         self._limits = limits
         self._work = work
         self._asked = asked
         self._looks = looks
+        self._pause = pause
         self._output = output
         self._verdict: Verdict | None = None
 
@@ -119,11 +121,13 @@ class Supervision:
         await self._end(self._timeout())
 
     def _timeout(self) -> Verdict:
-        limit = f"{(self._limits.time or 0) / MINUTE:g} minutes"
+        if self._limits.time is None:
+            return Verdict(EndReason.TIMEOUT, "ended: the time that its machine gives it is over")
+        limit = f"{self._limits.time / MINUTE:g} minutes"
         return Verdict(EndReason.TIMEOUT, f"ended: the time limit of {limit} is over")
 
     async def _end_when_full(self, limit: int) -> None:
-        interval = DISK_INTERVAL
+        interval = self._pause()
         while True:
             await trio.sleep(interval)
             began = trio.current_time()
@@ -134,7 +138,7 @@ class Supervision:
             if note:
                 await self._end(Verdict(EndReason.SYSTEM_ERROR, f"ended: {note}"))
                 return
-            interval = max(DISK_INTERVAL, DISK_SHARE * (trio.current_time() - began))
+            interval = max(self._pause(), DISK_SHARE * (trio.current_time() - began))
 
     async def _end(self, verdict: Verdict) -> None:
         if self._decide(verdict):

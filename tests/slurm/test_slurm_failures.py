@@ -54,6 +54,15 @@ def test_a_waiting_job_that_an_administrator_cancels(root: Path, slurm: SlurmClu
         assert server.look(execution)["output"] == []
 
 
+def test_a_script_that_somebody_kills(root: Path, slurm: SlurmCluster) -> None:
+    with cluster_server(root, slurm) as server:
+        server.function("long", LONG)
+        server.start()
+        execution, job = running(server)
+        slurm.run("scancel", "--batch", "--signal=KILL", job)
+        assert_failed(server.ended(execution), "its batch script was killed by signal 9")
+
+
 def test_a_job_that_an_administrator_requeues_is_not_run_again(
     root: Path, slurm: SlurmCluster
 ) -> None:
@@ -153,6 +162,82 @@ def test_a_submission_that_fails_for_a_while_is_tried_again(
         assert server.output(execution) == "begun\n"
 
 
+def test_what_slurm_does_not_take_now_can_be_stopped_and_is_not_asked_for_all_the_time(
+    root: Path, slurm: SlurmCluster
+) -> None:
+    with cluster_server(root, slurm) as server:
+        server.function("quick", "echo begun >> r.txt; exit 5")
+        fails = "echo sbatch: error: QOSMaxSubmitJobPerUserLimit >&2; exit 1"
+        commands = fake(root, "sbatch", f"echo >> {root}/calls; {fails}")
+        server.start(path=str(commands))
+        executions = [server.started("quick") for _ in range(4)]
+        until(lambda: (root / "calls").exists())
+        began = time.monotonic()
+        time.sleep(2)  # in which it asks a few times, and not 4 * 50 times a second
+        assert server.call("POST", f"{executions[0]}/stop")["stopped"] is True
+        server.call("DELETE", executions[1])
+        calls = len((root / "calls").read_text().splitlines())
+        assert calls <= 2 * (4 + time.monotonic() - began)
+        assert {server.look(each)["status"] for each in executions[2:]} == {"running"}
+        server.end(signal.SIGKILL)
+        server.start()  # Slurm takes them now
+        for execution in executions[2:]:
+            assert server.ended(execution)["exit_code"] == 5
+        assert server.jobs(executions[0]) == server.jobs(executions[1]) == []
+
+
+def test_regression_a_run_that_cannot_be_followed_is_ended_and_no_other(
+    root: Path, slurm: SlurmCluster
+) -> None:
+    with cluster_server(root, slurm, "--isolation", "none") as server:
+        server.function("odd", "echo up; sleep 1; rm ../engine/printed; mkdir ../engine/printed; "
+                        "echo a b c d > ../engine/end; sleep 600")  # fmt: skip
+        server.function("quick", "exit 5")
+        server.start()
+        odd, job = running(server, "odd")
+        assert server.ended(server.started("quick"))["exit_code"] == 5
+        seen = server.ended(odd, 120)
+        assert seen["end_reason"] == "system-error"
+        assert "ended: it cannot be followed: [Errno 21] Is a directory" in seen["log"]
+        assert str(root) not in seen["log"]
+        assert slurm.run("squeue", "-h", "-j", job, "-t", "PD,R,CG") == ""
+        assert server.ended(server.started("quick"))["exit_code"] == 5
+
+
+def test_regression_of_two_jobs_of_one_run_a_stop_ends_the_one_that_runs(
+    root: Path, slurm: SlurmCluster
+) -> None:
+    """A submission seems to fail, and its job comes late, when the run was submitted once more."""
+    with cluster_server(root, slurm, "--engine-option", "extra=--exclusive=user") as server:
+        server.function("long", LONG)
+        late = 'script=$(cat); (sleep 0.5; echo "$script" | /usr/bin/sbatch "$@") >/dev/null 2>&1 &'
+        hold = 'exec /usr/bin/sbatch --hold "$@"'
+        commands = fake(root, "sbatch", f"mkdir {root}/first && {{ {late} {AWAY}; }}; {hold}")
+        server.start(path=str(commands))
+        execution = server.started("long")
+        server.until_printed(execution, "up\n")
+        until(lambda: sorted(server.jobs(execution, "%T")) == ["PENDING", "RUNNING"])
+        seen = server.call("POST", f"{execution}/stop")
+        assert (seen["status"], seen["end_reason"], seen["stopped"]) == ("ended", "normal", True)
+        assert not {"PENDING", "RUNNING", "COMPLETING"} & set(server.jobs(execution, "%T"))
+        assert server.output(execution) == "begun\n"
+
+
+@pytest.mark.parametrize("odd", ["CLUSTER: a banner", "x|y|z", "1|2|3|4|5|6|7|8"])
+def test_regression_an_odd_line_of_squeue_does_not_end_the_server(
+    root: Path, slurm: SlurmCluster, odd: str
+) -> None:
+    with cluster_server(root, slurm) as server:
+        server.function("quick", "echo begun >> r.txt; exit 5")
+        odd_line = f"[ -e {root}/well ] || echo '{odd}'"
+        commands = fake(root, "squeue", f'{odd_line}; exec /usr/bin/squeue "$@"')
+        server.start(path=str(commands))
+        execution = server.started("quick")
+        until(lambda: server.jobs(execution, "%T") == ["FAILED"])
+        (root / "well").touch()
+        assert server.ended(execution)["exit_code"] == 5
+
+
 def test_a_job_that_slurm_does_not_take(root: Path, slurm: SlurmCluster) -> None:
     with cluster_server(root, slurm) as server:
         server.function("odd", "echo begun", engines={"slurm": {"partition": "nonesuch"}})
@@ -179,7 +264,7 @@ def test_a_node_that_does_not_see_the_files(root: Path, own_slurm: SlurmCluster)
     with cluster_server(root, own_slurm, "--engine-option", f"extra=--nodelist={blind}") as server:
         server.start()
         seen = server.ended(server.started("quick"))
-        assert_failed(seen, f"node {blind} could not launch it")
+        assert_failed(seen, f"node {blind} sees stale or missing files of its run")
         assert seen["output"] == []
 
 
@@ -212,6 +297,39 @@ def test_the_nodes_are_tried_at_the_start(root: Path, slurm: SlurmCluster) -> No
         for node in slurm.nodes:
             assert [line for line in tried if line.startswith(f"COMPLETED {node} pifopfs-")]
         assert server.ended(server.started("quick"))["exit_code"] == 5
+
+
+def test_only_nodes_that_runs_can_come_to_are_tried(root: Path, own_slurm: SlurmCluster) -> None:
+    ours, other = own_slurm.nodes
+    own_slurm.run("scontrol", "update", "PartitionName=main", f"Nodes={ours}")
+    own_slurm.run("scontrol", "create", "PartitionName=other", f"Nodes={other}")
+    with cluster_server(root, own_slurm, probe=True) as server:
+        server.function("quick", "exit 5")
+        server.start()
+        tried = own_slurm.run("squeue", "-h", "-t", "all", "-o", "%N").split()
+        assert tried == [ours]
+    for option, said in {
+        "partition=nonesuch": "Slurm knows no nodes of a partition nonesuch",
+        "extra=--constraint=nonesuch": "Slurm takes no jobs of this server: sbatch: ",
+    }.items():
+        with cluster_server(root, own_slurm, "--engine-option", option, probe=True) as server:
+            with pytest.raises(AssertionError) as told:
+                server.start()
+            assert said in str(told.value)
+            assert "Traceback" not in str(told.value)
+
+
+def test_a_node_that_is_busy_does_not_keep_a_server_from_starting(
+    root: Path, own_slurm: SlurmCluster
+) -> None:
+    own_slurm.run("sbatch", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 600")
+    until(lambda: own_slurm.run("squeue", "-h", "-o", "%T") == "RUNNING\n")
+    with cluster_server(root, own_slurm, probe=True) as server:
+        server.function("quick", "exit 5")
+        server.start()
+        told = f"as they are busy or down: {', '.join(own_slurm.nodes)}"
+        assert told in server.log.read_text()
+        assert "probe" not in own_slurm.run("squeue", "-h", "-t", "PD,R", "-o", "%j")
 
 
 def test_a_node_that_is_down_does_not_keep_a_server_from_starting(

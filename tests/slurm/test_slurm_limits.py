@@ -6,8 +6,11 @@ What is the same on every engine is in tests/contract.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
+import trio
 
 from pifopfs.machine import BUBBLEWRAP, NONE
 from tests.contract.conftest import Site, eventually
@@ -93,3 +96,24 @@ async def test_what_waits_in_the_queue_can_be_stopped(site: Site, http: httpx.As
     assert "never" not in seen["log"]
     assert "queue_position" not in seen
     assert seen["output"] == []
+
+
+@pytest.mark.parametrize("isolation", [BUBBLEWRAP, NONE])
+async def test_regression_a_stop_of_a_willing_program_does_not_take_its_grace(
+    site: Site, http: httpx.AsyncClient, isolation: str
+) -> None:
+    """Its dead processes, which nobody could reap, were taken for living ones."""
+    await site.down()
+    site.isolation, site.settings = isolation, replace(site.settings, stop_grace=30.0)
+    await site.up()
+    site.function("willing", "echo up; sleep 600 & sleep 600")
+    execution = await create(http, "/joe/willing")
+    await http.post(f"{execution}/start")
+
+    async def up() -> bool:
+        return "up" in (await http.get(execution)).json()["log"]
+
+    await eventually(up)
+    with trio.fail_after(20):
+        seen = (await http.post(f"{execution}/stop")).json()
+    assert (seen["end_reason"], seen["exit_code"], seen["stopped"]) == ("normal", 143, True)

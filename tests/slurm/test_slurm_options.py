@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import httpx
 import pytest
 import trio
@@ -36,11 +34,6 @@ async def test_a_function_asks_for_what_it_needs(
     site.function("large", "nproc; sleep 600", engines=engines, limits={"max_memory": 100})
     execution = await begun(http, "large")
     assert await shown(slurm, execution, "%C %P %m %k") == "3 main 100M two words"
-    assert await shown(slurm, execution, "%Z") == str(engine_folder(site, execution))
-
-
-def engine_folder(site: Site, execution: str) -> Path:
-    return site.state / "executions" / execution.rpartition("/")[2] / "engine"
 
 
 async def test_a_function_comes_before_its_server(

@@ -93,6 +93,21 @@ def test_a_job_that_slurm_has_forgotten_and_that_left_nothing_is_told_as_lost(
         assert len(server.jobs(execution)) == 1  # it was not submitted again
 
 
+def test_a_job_that_slurm_has_forgotten_has_a_history(root: Path, slurm: SlurmCluster) -> None:
+    with cluster_server(root, slurm) as server:
+        server.function("long", "echo up; sleep 600")
+        server.start()
+        execution = server.started("long")
+        server.until_printed(execution, "up\n")
+        server.end(signal.SIGKILL)
+        slurm.run("scancel", *server.jobs(execution))
+        slurm.run("sbatch", "--wait", "--output=/dev/null", "--job-name=other", "--wrap=true")
+        server.start(path=str(fake(root, "squeue", "exit 0")))
+        seen = server.ended(execution)
+        assert (seen["end_reason"], seen["exit_code"]) == ("system-error", None)
+        assert "pifopfs: ended: somebody else cancelled its job" in seen["log"]
+
+
 def test_a_server_that_dies_between_sbatch_and_its_answer_finds_the_job(
     root: Path, slurm: SlurmCluster
 ) -> None:
@@ -216,3 +231,43 @@ def test_a_server_does_not_take_up_what_another_engine_runs(
         server.end()
         with serving(root, "--socket", str(server.socket), "--state-dir", str(server.state)) as now:
             assert now[1].startswith("serving")
+
+
+def test_a_waiting_job_that_was_cancelled_and_forgotten_is_not_submitted_again(
+    root: Path, slurm: SlurmCluster
+) -> None:
+    with cluster_server(root, slurm, "--engine-option", "extra=--hold") as server:
+        server.function("one", "echo begun >> r.txt")
+        server.start()
+        execution = server.started("one")
+        until(lambda: list(server.state.glob("executions/*/engine/submitted")))
+        server.end(signal.SIGKILL)
+        slurm.run("scancel", *server.jobs(execution))
+        commands = fake(root, "squeue", "exit 0") and fake(root, "sacct", "exit 1")
+        server.start(path=str(commands))
+        seen = server.ended(execution)
+        assert (seen["end_reason"], seen["exit_code"]) == ("system-error", None)
+        assert "Slurm has forgotten its job, which had not begun" in seen["log"]
+        assert len(server.jobs(execution)) == 1
+
+
+def test_jobs_of_runs_that_have_ended_are_ended_at_the_next_start(
+    root: Path, slurm: SlurmCluster
+) -> None:
+    with cluster_server(root, slurm) as server:
+        server.function("long", "echo up; sleep 600")
+        server.start()
+        execution = server.started("long")
+        server.until_printed(execution, "up\n")
+        (name,) = slurm.run("squeue", "-h", "-o", "%j").split()
+        stray = name[:-4] + "gone"
+        for job in (stray, "pifopfs-others"):
+            slurm.run("sbatch", "--output=/dev/null", f"--job-name={job}", "--wrap=sleep 600")
+        server.end(signal.SIGKILL)
+        server.start()
+
+        def left() -> set[str]:
+            return set(slurm.run("squeue", "-h", "-t", "R,PD", "-o", "%j").split())
+
+        until(lambda: left() == {name, "pifopfs-others"})
+        assert server.look(execution)["status"] == "running"

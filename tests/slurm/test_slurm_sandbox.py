@@ -33,6 +33,24 @@ async def test_a_program_cannot_speak_to_the_cluster(
     assert (seen["end_reason"], seen["exit_code"], seen["log"]) == ("normal", 0, "")
 
 
+async def test_a_program_sees_nothing_of_the_files_that_its_server_reads(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    script = "for fd in /proc/[0-9]*/fd/*; do readlink $fd; done | grep -v -e pipe: -e /dev/null"
+    seen = await ended(site, http, f"{script}; exit 0")
+    assert (seen["end_reason"], seen["exit_code"]) == ("normal", 0)
+    assert "engine" not in seen["log"]
+    assert str(site.root) not in seen["log"]
+
+
+async def test_a_line_that_ends_as_those_of_dos_do_is_an_argument_as_any_other(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    command = ["sh", "-c", 'printf %s "$1"', "sh", "a\r\n'b'\r"]
+    seen = await ended(site, http, "", command=command)
+    assert (seen["end_reason"], seen["log"]) == ("normal", "a\r\n'b'\r")
+
+
 async def test_without_a_sandbox_too_a_program_has_an_environment_of_its_own(
     site: Site, http: httpx.AsyncClient
 ) -> None:

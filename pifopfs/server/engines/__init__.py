@@ -13,6 +13,10 @@ class MemoryTooSmall(Exception):
     """The memory limit of a run does not even let its program start."""
 
 
+class LaunchRefused(OSError):
+    """A program is not taken as it is. The message is for callers."""
+
+
 class SetUpFailed(OSError):
     """What keeps a program apart cannot be set up. The message may name files of this machine."""
 

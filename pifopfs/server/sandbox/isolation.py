@@ -15,18 +15,26 @@ from pifopfs.server.sandbox.stepdown import User
 
 READY, MISSING = b"ready\n", b"missing\n"
 
-FIND = """set -f; found=
+_FIND = """set -f; found=
 case $1 in
 */*) [ -f "$1" ] && [ -x "$1" ] && found=$1 ;;
 *) IFS=:; for d in $PATH; do [ -f "$d/$1" ] && [ -x "$d/$1" ] && found=$d && break; done ;;
 esac
 unset IFS; set +f
-[ "$found" ] || { echo missing >&0; exit 127; }
-echo ready >&0
+[ "$found" ] || { echo missing >&SAID; exit 127; }
+echo ready >&SAID
 """
-"""Without another process: a run may be allowed no more than one."""
 
-GATE = FIND + 'read -r go || exit 125; exec "$@" </dev/null'
+
+def find(said: int) -> str:
+    """Lines of shell that tell on a descriptor of one digit whether there is such a program.
+
+    Without another process: a run may be allowed no more than one.
+    """
+    return _FIND.replace("SAID", str(said))
+
+
+GATE = find(0) + 'read -r go || exit 125; exec "$@" </dev/null'
 """A shell that waits in the program's place, when all about it has been set up.
 
 It tells on its input, a socket, whether there is such a program, and reads there the word to go

@@ -10,32 +10,66 @@ import logging
 import os
 import re
 import subprocess
+import time
 from collections.abc import Sequence
 
 import trio
 
+from pifopfs.server.engines import LaunchRefused
 from pifopfs.server.engines.slurm.states import Seen
 
 log = logging.getLogger(__name__)
 
+SIGNAL_PATIENCE = 5.0
+"""Seconds for one that sends a signal: it would wait for a job that does not run, or no more."""
 PATIENCE = 30.0
 """Seconds for one command: those of Slurm give up by themselves before."""
 AT_ONCE = 4
 """Commands of one kind that run at the same time."""
-FIELDS = ("JobID", "Name", "State", "Reason", "exit_code", "NodeList", "StartTime")
+FIELDS = ("JobID", "Name", "State", "exit_code", "NodeList", "StartTime", "Reason")
+"""The last one may hold anything."""
 FORMAT = ",".join(f"{field}:|" for field in FIELDS)
-PASSED_ON = {"PATH", "HOME", "USER", "LD_LIBRARY_PATH", "SLURM_CONF", "SLURM_CLUSTERS"}
+PASSED_ON = {
+    "PATH", "HOME", "USER", "LD_LIBRARY_PATH", "SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT",
+    "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION",
+}  # fmt: skip
+"""Of the environment of the server."""
 WORDS_AT_ONCE = 1000
 """Ids or names on one command line: Linux takes 128 KiB in one word."""
-AWAY = re.compile(
-    r"unable to contact|connection|timed out|communication|socket|munge|authentication|"
-    r"backup controller|configuration source|not responding|temporarily|try again|"
-    r"max\w*submit\w*limit",
-    re.IGNORECASE,
+AWAY = (
+    "Unable to contact slurm controller",
+    "Unable to establish connection",
+    "Unable to resolve",
+    "Unable to register",
+    "Zero Bytes were transmitted or received",
+    "Message receive failure",
+    "Message send failure",
+    "Header lengths are longer than data received",
+    "Unexpected message received",
+    "Socket timed out",
+    "Communication ",
+    "Connection ",
+    "Transport endpoint",
+    "Protocol authentication error",
+    "Invalid authentication credential",
+    "If munged is up",
+    "Munge ",
+    "authentication: ",
+    "Slurm temporarily unable to accept job",
+    "Slurm job queue full",
+    "Slurm backup controller in standby mode",
+    "Resource temporarily unavailable",
 )
-"""Said by a cluster that is down, does not let anybody in now, or holds as many jobs as it may."""
-NEVER = re.compile(r"unrecognized option|ambiguous", re.IGNORECASE)
+"""How errors begin of a controller that is down, lets nobody in now, or holds as many jobs as it
+may: texts of slurm_errno.c and of authentication by munge.
+"""
+FULL = re.compile(r"\w*(Grp|Max)\w*Submit\w*")
+"""So begin the lines that name the limit where the user has as many jobs as he may have."""
+BEFORE = re.compile(
+    r"^(\w+: )?((error|fatal): )?(slurm_load_\w+( error)?: )?(Batch job submission failed: )?"
+)
 UNKNOWN = "Invalid job id"
+WORDS = 3
 UNKNOWN_TIME = {"", "N/A", "Unknown"}
 
 
@@ -43,7 +77,7 @@ class SlurmAway(Exception):
     """It does not answer now. That says nothing of any job."""
 
 
-class SlurmRefused(OSError):
+class SlurmRefused(LaunchRefused):
     """It does not want what it was asked for."""
 
 
@@ -61,7 +95,10 @@ class Commands:
         """The id of a new job. Raises SlurmAway, SlurmRefused."""
         async with self._submissions:
             answer = await self._run("sbatch", "--parsable", *options, stdin=script)
-        return answer.strip().partition(";")[0]
+        id_ = answer.strip()
+        if not id_.isdecimal():
+            raise SlurmAway(f"sbatch: {answer!r} is no id of a job")
+        return id_
 
     async def look(self, ids: Sequence[str]) -> list[Seen]:
         """Jobs with these ids; one that Slurm has forgotten is left out. Raises SlurmAway."""
@@ -78,54 +115,76 @@ class Commands:
             which = [*self._own, f"{by}={some}"]
             try:
                 text = await self._run(
-                    "squeue", "--noheader", "--states=all", f"--Format={FORMAT}", *which
+                    "squeue", "--all", "--noheader", "--states=all", f"--Format={FORMAT}", *which
                 )
             except SlurmRefused as error:
                 if UNKNOWN not in str(error):
                     raise SlurmAway(str(error)) from error
                 continue
-            seen += [_parsed(line) for line in text.splitlines() if line]
+            seen += [job for job in map(_parsed, text.split("\n")) if job is not None]
         return seen
 
-    async def history(self, name: str) -> str:
-        """The last state of a job that the queue has forgotten, where its end was accounted for;
-        otherwise empty.
+    async def unfinished(self, prefix: str) -> set[str]:
+        """The names of jobs that begin so and have not ended. Raises SlurmAway."""
+        try:
+            text = await self._run("squeue", "--all", "--noheader", "--format=%j", *self._own)
+        except SlurmRefused as error:
+            raise SlurmAway(str(error)) from error
+        return {name for name in text.split("\n") if name.startswith(prefix)}
+
+    async def history(self, name: str, since: float) -> str:
+        """The state of a job that the queue has forgotten, where its end was accounted for;
+        otherwise empty. `since`: seconds since the epoch, before which it was not.
         """
-        told = ""
-        for command in (("--name", name), ("-c", "--name", name)):
+        start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(since))
+        for more in ((), ("--completion",)):  # with a database of accounts, and without
             try:
                 async with self._others:
                     text = await self._run(
-                        "sacct", "--noheader", "--parsable2", "--format=State", *command
-                    )
+                        "sacct", "--noheader", "--parsable2", "--format=JobName,State",
+                        "--allocations", f"--starttime={start}", f"--name={name}", *more,
+                    )  # fmt: skip
             except (SlurmAway, SlurmRefused) as error:
                 log.debug("sacct: %s", error)
                 continue
-            states = [line.split()[0] for line in text.splitlines() if line.strip()]
-            told = states[-1] if states else told
-        return told
+            for line in text.splitlines():
+                of, _, state = line.rpartition("|")
+                if of == name:  # without a database there are all jobs of the cluster
+                    return state.split()[0]
+        return ""
 
-    async def cancel(self, id_: str, *options: str) -> None:
-        """End a job, or send a signal to its script (`--batch`); one that has ended is left alone.
-        Raises SlurmAway.
-        """
+    async def cancel(self, name: str) -> None:
+        """End all jobs of a name; those that have ended are left alone. Raises SlurmAway."""
+        await self._cancel(name)
+
+    async def signal(self, name: str, signal: str) -> None:
+        """Send a signal to the scripts that run with this name. Raises SlurmAway."""
+        await self._cancel(name, "--state=RUNNING", "--batch", f"--signal={signal}")
+
+    async def _cancel(self, name: str, *options: str) -> None:
+        command = ["scancel", "--quiet", *self._own, *options, f"--name={name}"]
         try:
             async with self._others:
-                await self._run("scancel", "--quiet", *options, id_)
+                await self._run(*command, patience=SIGNAL_PATIENCE if options else PATIENCE)
         except SlurmRefused as error:
-            log.info("scancel %s: %s", id_, error)
+            log.info("%s: %s", name, error)
 
     async def nodes(self, partition: str | None) -> dict[str, str]:
-        """The nodes of some partitions, all where none is named, and their states, as sinfo's
-        short form has them. Raises SlurmAway, SlurmRefused.
+        """The nodes of some partitions, of the default one where none is named, and their states,
+        as sinfo's short form has them. Raises SlurmAway, SlurmRefused.
         """
-        which = [] if partition is None else [f"--partition={partition}"]
-        text = await self._run("sinfo", "--noheader", "--Node", "--format=%N %t", *which)
-        return dict(line.split() for line in text.splitlines())
+        text = await self._run("sinfo", "--all", "--noheader", "--Node", "--format=%N %t %P")
+        lines = [line.split() for line in text.splitlines() if len(line.split()) == WORDS]
+        names = None if partition is None else partition.split(",")
+        return {
+            node: state
+            for node, state, of in lines
+            if (of.endswith("*") if names is None else of.rstrip("*") in names)
+        }
 
-    async def _run(self, *command: str, stdin: bytes = b"") -> str:
+    async def _run(self, *command: str, stdin: bytes = b"", patience: float = PATIENCE) -> str:
         try:
-            with trio.fail_after(PATIENCE):
+            with trio.fail_after(patience):
                 done = await trio.run_process(
                     command,
                     stdin=stdin,
@@ -135,7 +194,7 @@ class Commands:
                     env=self._environment,
                 )
         except trio.TooSlowError:
-            raise SlurmAway(f"{command[0]} has not ended within {PATIENCE:g} s") from None
+            raise SlurmAway(f"{command[0]} has not ended within {patience:g} s") from None
         except FileNotFoundError:
             raise SlurmRefused(f"{command[0]} is not installed: install slurm-client") from None
         except OSError as error:  # too many open files
@@ -147,11 +206,7 @@ def _environment() -> dict[str, str]:
     """What jobs get, too, so that no node has to make a login environment for them, which takes up
     to seconds: nothing of the server's that they have no need of.
     """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in PASSED_ON or name.startswith("SBATCH_")
-    }
+    kept = {name: value for name, value in os.environ.items() if name in PASSED_ON}
     return {**kept, "LC_ALL": "C", "SLURM_TIME_FORMAT": "%s"}
 
 
@@ -160,19 +215,26 @@ def _answer(program: str, done: subprocess.CompletedProcess[bytes]) -> str:
         return done.stdout.decode("utf-8", "replace")
     said = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
     said = re.sub(rf"^{program}: (error: )?", "", said)
-    if AWAY.search(said) and not NEVER.search(said):
+    lines = [BEFORE.sub("", line) for line in said.splitlines()]
+    if any(line.startswith(AWAY) or FULL.match(line) for line in lines):
         raise SlurmAway(f"{program}: {said}")
     raise SlurmRefused(f"{program}: {said}")
 
 
-def _parsed(line: str) -> Seen:
-    id_, name, state, reason, status, nodes, started, *_ = line.split("|")
-    return Seen(
-        id_,
-        name,
-        state,
-        reason,
-        int(status or 0),
-        nodes,
-        None if started in UNKNOWN_TIME else float(started),
-    )
+def _parsed(line: str) -> Seen | None:
+    """None for what is not as it was asked for."""
+    try:
+        id_, name, state, status, nodes, started, reason = line.split("|", len(FIELDS) - 1)
+        return Seen(
+            str(int(id_)),
+            name,
+            state,
+            reason.removesuffix("|"),
+            int(status or 0),
+            nodes,
+            None if started in UNKNOWN_TIME else float(started),
+        )
+    except ValueError:
+        if line:
+            log.warning("squeue prints what it was not asked for: %r", line)
+        return None

@@ -13,15 +13,17 @@ from pifopfs.server.engines.slurm.states import Seen, exit_of
 from pifopfs.server.sandbox.launch import Exit, Launch
 
 MOST_SAID = 1000
+SIGNALS = 128
+"""Exit codes above are of signals."""
 NEVER_BEGUN = Exit(STOPPED)
 AGAIN = Exit(TAKEN, failure="its job was begun a second time, and not run again")
 GONE = Exit(STOPPED, failure="Slurm has forgotten its job, which had not begun")
 LOST = Exit(STOPPED, failure="Slurm has forgotten its job, and it has left no exit code")
 
 
-def came_second(ended: Exit, end: End | None) -> bool:
+def came_second(ended: Exit | None, end: End | None) -> bool:
     """Whether a job found that another one has begun its run."""
-    return ended.code == TAKEN and (end is None or end.code != TAKEN)
+    return ended is not None and ended.code == TAKEN and (end is None or end.code != TAKEN)
 
 
 def forgotten(files: Files, told: str) -> Exit:
@@ -40,8 +42,12 @@ def checked(ended: Exit, files: Files, launch: Launch, nodes: str, *, unwanted: 
     """
     end, said = files.end(), files.said()
     if end is not None:
-        ended = Exit(end.code, out_of_memory=ended.out_of_memory, dropped=end.dropped)
-    if said == "ready" or ended.failure or ended.out_of_memory or ended.timed_out:
+        short = ended.out_of_memory or end.out_of_memory
+        ended = Exit(end.code, out_of_memory=short, dropped=end.dropped)
+    elif ended.code > SIGNALS and said == "ready" and not (_special(ended) or unwanted):
+        why = f"its batch script was killed by signal {ended.code - SIGNALS}"
+        ended = replace(ended, failure=f"{why} (node {nodes})")
+    if said == "ready" or _special(ended):
         return ended
     if said == "missing":
         program = launch.command[0] if launch.command else "its program"
@@ -53,6 +59,16 @@ def checked(ended: Exit, files: Files, launch: Launch, nodes: str, *, unwanted: 
     raise SetUpFailed(errno.EIO, f"on node {nodes}: {_why(files)}")
 
 
+def tells_end(ended: Exit) -> bool:
+    """Whether its script has told so: it does for every way in which its program may end."""
+    return not (_special(ended) or ended.code > SIGNALS or ended.code in (UNUSABLE, TAKEN))
+
+
+def _special(ended: Exit) -> bool:
+    """Slurm has said why."""
+    return bool(ended.failure or ended.out_of_memory or ended.timed_out)
+
+
 def _why(files: Files) -> str:
-    said = read(files.printed).strip() or read(files.slurm).strip() or "it said nothing"
-    return said[-MOST_SAID:]
+    said = read(files.printed, MOST_SAID).strip() or read(files.messages, MOST_SAID).strip()
+    return said or "it said nothing"

@@ -4,14 +4,15 @@
     FOLDER/engine/options     its command line
     FOLDER/engine/fresh       a word that its script knows, too: the node must see what is new
     FOLDER/engine/N           what descriptor N of its command reads: options, the filter of calls
-    FOLDER/engine/said        when it began, and then `ready`, or `missing` where there is no such
-                              program
+    FOLDER/engine/said        `begun`, and then `ready`, or `missing` where there is no such program
     FOLDER/engine/printed     what it prints, as far as its log takes it
     FOLDER/engine/dropped     how many bytes came after that
     FOLDER/engine/taken       a folder, made by the first job that begins
-    FOLDER/engine/end         its exit code, and the two numbers: Slurm forgets in minutes
+    FOLDER/engine/end         its exit code, the two numbers, and whether memory was short: Slurm
+                              forgets in minutes
     FOLDER/engine/waited      lines for the log, from before the begin
-    FOLDER/engine/slurm       what Slurm itself has to say
+    FOLDER/engine/messages    what the script's commands have to say
+    FOLDER/engine/submitted   there once sbatch has taken it
 
 Files that the node writes are made here: a network filesystem shows new content at once to who
 opens a file, but for a while it may not show a file that was not there at the last look.
@@ -25,7 +26,11 @@ from pathlib import Path
 from pifopfs.server.removal import remove
 from pifopfs.server.sandbox.launch import Launch
 
-OF_THE_NODE = ("said", "printed", "dropped", "end", "slurm")
+SKEW = 3600.0
+"""Seconds by which the clocks of a cluster may differ."""
+SHORT = 1000
+"""Bytes of a file that holds some words."""
+OF_THE_NODE = ("said", "printed", "dropped", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class End:
     printed: int
     """Bytes; so many there must be to read."""
     dropped: int
+    out_of_memory: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +89,19 @@ class Files:
         return self.folder / "waited"
 
     @property
-    def slurm(self) -> Path:
-        return self.folder / "slurm"
+    def messages(self) -> Path:
+        return self.folder / "messages"
+
+    @property
+    def submitted(self) -> Path:
+        return self.folder / "submitted"
+
+    def since(self) -> float:
+        """When it was launched, or before; in seconds since the epoch."""
+        try:
+            return self.script.stat().st_mtime - SKEW
+        except FileNotFoundError:
+            return 0.0
 
     @property
     def taken(self) -> bool:
@@ -92,9 +109,10 @@ class Files:
         return (self.folder / "taken").exists()
 
     def began(self) -> float | None:
-        """When its program began, in seconds since the epoch; None before."""
-        words = self._words("said")
-        return float(words[0]) if len(words) > 1 else None
+        """When its program began, in seconds since the epoch, by the clock of the filesystem; None
+        before.
+        """
+        return self.said_file.stat().st_mtime if self._words("said") else None
 
     def said(self) -> str:
         """What was said in the program's place; empty before that."""
@@ -104,17 +122,22 @@ class Files:
     def end(self) -> End | None:
         """None before."""
         words = self._words("end")
-        return End(*map(int, words)) if len(words) == 3 else None
+        try:
+            code, printed, dropped, short = map(int, words)
+        except ValueError:  # nothing, or not what our script writes
+            return None
+        return End(code, printed, dropped, bool(short))
 
     def _words(self, name: str) -> list[str]:
         """Of the lines that are complete."""
-        text = read(self.folder / name)
+        text = read(self.folder / name, SHORT)
         return text[: text.rfind("\n") + 1].split()
 
 
-def read(path: Path) -> str:
-    """Empty where there is no such file."""
+def read(path: Path, most: int) -> str:
+    """The first bytes; empty where there is no such file."""
     try:
-        return path.read_text("utf-8", "replace")
+        with path.open("rb") as file:
+            return file.read(most).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""

@@ -20,14 +20,17 @@ from pifopfs.server.engines.slurm.files import End, Files
 
 log = logging.getLogger(__name__)
 
-READ = 1 << 16
+READ, MOST_READS = 1 << 16, 64
+"""Bytes at a time, and how often in one look: others wait for theirs."""
 SOONEST, LATEST = 0.05, 1.0
 """Seconds between looks at a run: from just after something has come, to when nothing does."""
 GROWTH = 1.25
 WAITING = 10.0
 """Seconds between looks while Slurm does not say that it runs."""
-LAST_WORDS = 5.0
-"""Seconds in which the last of it must be seen here, once its job has ended."""
+PATIENCE = 60.0
+"""Seconds for which looks may fail, and in which the last of it must be seen here, once its job has
+ended.
+"""
 
 
 class Following:
@@ -55,7 +58,9 @@ class Following:
         self._printed = _Part(files.printed)
         self._lock = Lock()
         self._failed = trio.Event()
-        self._failure: OSError | None = None
+        self._failure: BaseException | None = None
+        self._failing = 0.0
+        """Since when looks have failed."""
         self.pause = SOONEST
 
     async def run(self, looks: Looks, soon: trio.Event) -> None:
@@ -70,35 +75,49 @@ class Following:
         with looks.at(self):
             await self._failed.wait()
 
-    async def finish(self) -> None:
-        """The rest, once its job has ended: as much as it says that there is. Raises OSError."""
-        with trio.move_on_after(LAST_WORDS):
-            while True:
-                if self._failure is not None:
-                    raise self._failure
+    async def finish(self, *, told: bool) -> None:
+        """The rest, once its job has ended: as much as it says that there is. `told`: it does.
+
+        Raises what looks have failed with.
+        """
+        with trio.move_on_after(PATIENCE):
+            while self._failure is None:
                 news = await trio.to_thread.run_sync(self.look)
                 self.looked(news)
-                if news is False:
-                    if self._end is None or self._printed.at >= self._end.printed:
-                        return
+                if news is False and self._all_seen(told=told):
+                    return
+                if news is not True:
                     await trio.sleep(SOONEST)
+        if self._failure is not None:
+            raise self._failure
+        log.warning("%s: the last of what was printed does not come", self._files.folder)
+
+    def _all_seen(self, *, told: bool) -> bool:
+        if self._end is None:
+            return not told
+        return not self._begun or self._printed.at >= self._end.printed
 
     def tell(self, line: str) -> None:
         """Put a line of the server's own before all that is printed."""
         try:
-            with self._lock, self._files.waited.open("a") as file:
-                file.write(line)
+            with self._lock:
+                if self._files.began() is not None:
+                    return
+                with self._files.waited.open("a") as file:
+                    file.write(line)
         except OSError as error:  # a full disk: the run itself may still do
             log.warning("%s cannot be told in its log: %s", line.strip(), error)
             return
         self.looked(self.look())
 
-    def look(self) -> bool | OSError:
-        """Whether there was something new, which was passed on. For a thread."""
+    def look(self) -> bool | OSError | _NotTaken:
+        """Whether there was something new, which was passed on. For a thread. One run whose files
+        are not as they should be is no trouble for the others.
+        """
         try:
             with self._lock:
                 return self._look()
-        except OSError as error:
+        except (OSError, _NotTaken) as error:
             return error
 
     def _look(self) -> bool:
@@ -108,22 +127,30 @@ class Following:
             self._begun = self._files.said() == "ready"
         if self._begun:
             some = self._printed.pass_on(self._output) or some
-        if self._begun and not some:
+        if not some:
             self._end = self._files.end()
         return some
 
-    def looked(self, news: bool | OSError) -> None:
-        """Tell what a look has found."""
-        if isinstance(news, OSError):
-            self._failure = news
-            self._failed.set()
+    def looked(self, news: bool | OSError | _NotTaken) -> None:
+        """Tell what a look has found. What fails may pass, such as too many open files."""
+        if isinstance(news, OSError | _NotTaken):
+            self._failed_with(news)
             return
+        self._failing = 0.0
         self.pause = SOONEST if news else min(LATEST, self.pause * GROWTH)
         if self._begun:
             self._tell_begun()
         if self._end is not None and self._tell_ended is not None:
             self._tell_ended()
             self._tell_ended = None
+
+    def _failed_with(self, error: OSError | _NotTaken) -> None:
+        now = trio.current_time()
+        self._failing = self._failing or now
+        self.pause = LATEST
+        if isinstance(error, _NotTaken) or now > self._failing + PATIENCE:
+            self._failure = error.__cause__ if isinstance(error, _NotTaken) else error
+            self._failed.set()
 
 
 class Looks:
@@ -160,8 +187,12 @@ class Looks:
             await trio.sleep(SOONEST / 2)  # what is due at about the same time is looked at at once
 
 
-def _look_at(due: list[Following]) -> list[bool | OSError]:
+def _look_at(due: list[Following]) -> list[bool | OSError | _NotTaken]:
     return [following.look() for following in due]
+
+
+class _NotTaken(Exception):
+    """What was printed could not be passed on, for the reason that is its cause: never again."""
 
 
 class _Part:
@@ -179,8 +210,14 @@ class _Part:
             return False
         try:
             before = self.at
-            while piece := os.pread(file, READ, self.at):
-                output(piece)
+            for _ in range(MOST_READS):
+                piece = os.pread(file, READ, self.at)
+                if not piece:
+                    break
+                try:
+                    output(piece)
+                except Exception as error:
+                    raise _NotTaken from error
                 self.at += len(piece)
             return self.at > before
         finally:

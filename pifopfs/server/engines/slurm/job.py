@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import outcome
 import trio
@@ -17,12 +18,13 @@ from pifopfs.server.engines.slurm.ending import (
     came_second,
     checked,
     forgotten,
+    tells_end,
 )
 from pifopfs.server.engines.slurm.files import Files
 from pifopfs.server.engines.slurm.following import Following
 from pifopfs.server.engines.slurm.queue import Watched
 from pifopfs.server.engines.slurm.script import ASK, KILL
-from pifopfs.server.engines.slurm.states import Fate, exit_of
+from pifopfs.server.engines.slurm.states import COMPLETING, RUNNING, Fate, exit_of
 from pifopfs.server.engines.slurm.submission import Submission
 from pifopfs.server.engines.slurm.waiting import tell_place
 from pifopfs.server.removal import remove
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 
 KILL_TIME = 3.0
 """Seconds in which a script kills its program; after that Slurm is asked to."""
+STUCK = 60.0
+"""Seconds for which a job may be about to end, after its script has."""
 RETRY = 1.0
 """Seconds between attempts to end a job."""
 
@@ -48,7 +52,7 @@ class SlurmJob:
         self._launch = launch
         self._files = files
         self._again = again
-        self._submission = Submission(cluster, files, trace)
+        self._submission = Submission(cluster, files, trace, doubtful=again)
         self._made = trio.current_time()
         self._watched: Watched | None = None
         self._unwanted = trio.Event()
@@ -58,7 +62,10 @@ class SlurmJob:
         self._known = trio.Event()
         """Whether it waits or runs, or that it is over."""
         self._over = trio.Event()
-        self._waited_for = False
+        """It has ended, or never begins."""
+        self._waiting = False
+        """Somebody is in `wait`."""
+        self._may_exist = again
 
     @property
     def position(self) -> int | None:
@@ -81,7 +88,7 @@ class SlurmJob:
         return min(has_run, trio.current_time() - self._made)  # whatever the node's clock is
 
     async def wait(self, output: Callable[[bytes], None]) -> Exit:
-        self._waited_for = True
+        self._waiting = self._may_exist = True
         following = Following(self._files, output, self._begun.set, self._cluster.queue.hurry)
         try:
             async with trio.open_nursery() as nursery:
@@ -89,11 +96,15 @@ class SlurmJob:
                 nursery.start_soon(tell_place, following.tell, self._place)
                 ended = await outcome.acapture(self._until_the_end)
                 nursery.cancel_scope.cancel()
-            await following.finish()
+            if self._submission.doubtful:
+                await self._clear()
+            if isinstance(ended, outcome.Value):
+                self._over.set()
+            await following.finish(told=isinstance(ended, outcome.Value) and tells_end(ended.value))
             return self._checked(ended.unwrap())  # not in the nursery: it would come in a group
         finally:
             self._known.set()
-            self._over.set()
+            self._waiting = False
 
     async def _follow(self, following: Following, scope: trio.CancelScope) -> None:
         await following.run(self._cluster.looks, self._soon)
@@ -107,7 +118,7 @@ class SlurmJob:
     def _place(self) -> str:
         """Where it waits, for its log; empty once it runs."""
         before = self.position
-        if before is None or self._running:
+        if before is None or self._begun.is_set():
             return ""
         seen = self._watched.seen if self._watched is not None else None
         why = f" ({seen.reason})" if seen is not None and seen.reason not in ("", "None") else ""
@@ -119,12 +130,13 @@ class SlurmJob:
         id_ = await self._submission.found() if self._again else None
         if id_ is not None:
             self._cluster.pace.join()
-        elif self._files.taken:
+        elif self._files.taken or self._files.submitted.exists():
             return await self._forgotten()
         elif not await self._submission.enter(self._unwanted):
             return NEVER_BEGUN
         try:
-            return await self._ended(id_ or await self._submission.made())
+            id_ = id_ or await self._submission.made(self._unwanted)
+            return NEVER_BEGUN if id_ is None else await self._ended(id_)
         finally:
             self._cluster.pace.leave()
 
@@ -140,79 +152,87 @@ class SlurmJob:
 
     async def _end_of(self, id_: str) -> Exit:
         queue = self._cluster.queue
-        self._watched = watched = queue.watch(id_)
+        self._watched = watched = queue.watch(id_, self.trace)
         try:
             while True:
-                if watched.seen is not None:
+                seen = watched.seen
+                if seen is not None:
                     self._known.set()
-                    if watched.seen.fate is Fate.RUNNING:
+                    if seen.fate is Fate.RUNNING:
                         self._soon.set()
-                    ended = exit_of(watched.seen)
+                    ended = exit_of(seen)
                     if ended is not None:
                         return ended
-                if watched.forgotten:
+                if watched.forgotten or (watched.missing and self._files.end() is not None):
                     return await self._forgotten()
-                await watched.news.wait()
+                patience = STUCK if seen is not None and seen.state == COMPLETING else math.inf
+                with trio.move_on_after(patience) as waiting:
+                    await watched.news.wait()
+                if waiting.cancelled_caught and self._files.end() is not None:
+                    log.warning("%s has ended, and its node does not come to an end", self.trace)
+                    return Exit(0)  # `checked` has the code
         finally:
             queue.leave(watched)
 
     async def _forgotten(self) -> Exit:
         if self._unwanted.is_set() and not self._files.taken:
             return NEVER_BEGUN
-        told = await self._cluster.commands.history(self.trace)
+        told = await self._cluster.commands.history(self.trace, self._files.since())
         return forgotten(self._files, told)
 
     # ── Before that ──────────────────────────────────────────────────────────────────────────
 
-    @property
-    def _id(self) -> str | None:
-        """While there is a job."""
-        if self._watched is None or self._over.is_set():
-            return None
-        return self._watched.id
-
-    @property
-    def _running(self) -> bool:
-        return self._begun.is_set() or self._soon.is_set()
-
     async def stop(self) -> None:
         self._unwanted.set()
-        await self._known.wait()
-        if self._running and self._id is not None:
-            await self._cancel(self._id, "--batch", f"--signal={ASK}")
+        if self._waiting:
+            await self._known.wait()
+        if not self._over.is_set() and await self._runs():
+            await self._signal(ASK)
             with trio.move_on_after(self._cluster.stop_grace + KILL_TIME):
                 await self._over.wait()
         await self.kill()
 
     async def kill(self) -> None:
         self._unwanted.set()
-        if not self._waited_for:
-            await self._end_unseen()
-            return
-        await self._known.wait()
-        while self._id is not None:
-            if self._running:
-                await self._cancel(self._id, "--batch", f"--signal={KILL}")
+        if self._waiting:
+            await self._known.wait()
+        while self._may_exist and not self._over.is_set():
+            if await self._runs():
+                await self._signal(KILL)
                 with trio.move_on_after(KILL_TIME):
                     await self._over.wait()
-            if self._id is not None:
-                await self._cancel(self._id)
+            if not self._over.is_set():
+                await self._cancel()
             with trio.move_on_after(RETRY):
                 await self._over.wait()
+            if not (self._waiting or await self._submission.unfinished()):
+                self._over.set()
+
+    async def _runs(self) -> bool:
+        """Whether it does now: Slurm keeps who sends a signal to a job that does not."""
+        return any(job.state == RUNNING for job in await self._submission.unfinished())
+
+    async def _clear(self) -> None:
+        """End what there is of it: there may be several jobs, of which one has run it."""
+        with trio.move_on_after(STUCK) as patience:
+            while await self._submission.unfinished():
+                await self._cancel()
+                await trio.sleep(RETRY)
+        if patience.cancelled_caught:
+            log.warning("jobs of %s have not ended", self.trace)
 
     async def forget(self) -> None:
         await trio.to_thread.run_sync(remove, self._files.folder)
 
-    async def _end_unseen(self) -> None:
-        """Of a job that nobody has waited for, and that only an earlier server can have made."""
-        id_ = await self._submission.found() if self._again else None
-        if id_ is not None:
-            await self._cancel(id_)
-            await self._end_of(id_)
+    async def _cancel(self) -> None:
+        await self._tried(self._cluster.commands.cancel(self.trace))
 
-    async def _cancel(self, id_: str, *options: str) -> None:
+    async def _signal(self, signal: str) -> None:
+        await self._tried(self._cluster.commands.signal(self.trace, signal))
+
+    async def _tried(self, command: Awaitable[None]) -> None:
         try:
-            await self._cluster.commands.cancel(id_, *options)
+            await command
         except SlurmAway as error:
             log.info("%s cannot be ended yet: %s", self.trace, error)
         self._cluster.queue.hurry()

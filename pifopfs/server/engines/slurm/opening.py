@@ -36,8 +36,8 @@ async def open_slurm(settings: EngineSettings) -> AsyncIterator[SlurmEngine]:
     isolation = make_isolation(
         settings.isolation, f"pifopfs-{settings.owner}", settings.run_as, settings.descriptors
     )
-    engine = SlurmEngine(cluster, isolation, settings.owner)
     async with trio.open_nursery() as nursery:
+        engine = SlurmEngine(cluster, isolation, settings.owner, nursery)
         nursery.start_soon(cluster.queue.run)
         nursery.start_soon(cluster.looks.run)
         tried = await outcome.acapture(_try_nodes, cluster, engine, settings)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import trio
+
+LONGEST = 60.0
+"""Seconds between attempts, while Slurm takes no job."""
+FIRST = 1.0
 
 
 class Pace:
@@ -10,12 +16,13 @@ class Pace:
 
     def __init__(self, rate: float, most: int) -> None:
         """`rate`: submissions a second. `most`: jobs that are submitted and have not ended."""
-        self._pause = 1 / rate
+        self._rate = rate
         self._most = most
-        self._next = float("-inf")
+        self._last = float("-inf")
+        self._refusals: dict[str, _Refusal] = {}
         self._there = 0
         self._left = trio.Event()
-        self._first = trio.StrictFIFOLock()
+        self._first, self._turn = trio.StrictFIFOLock(), trio.StrictFIFOLock()
         self._waiting: dict[str, None] = {}
         """In their order."""
 
@@ -47,6 +54,38 @@ class Pace:
 
     async def turn(self) -> None:
         """Return when the next submission may be made."""
-        now = trio.current_time()
-        self._next = max(now, self._next + self._pause)
-        await trio.sleep(self._next - now)
+        async with self._turn:
+            await trio.sleep_until(self._last + 1 / self._rate)
+            self._last = trio.current_time()
+
+    def took(self, kind: str) -> None:
+        """Slurm has taken a job of that kind, or does not want it: it answers."""
+        refusal = self._refusals.pop(kind, None)
+        if refusal is not None:
+            refusal.over.set()
+
+    async def try_again(self, kind: str) -> None:
+        """Return when a job may be submitted that Slurm does not take now.
+
+        Of its kind one at a time is tried, ever more rarely; those of other kinds need not wait.
+        """
+        refusal = self._refusals.setdefault(kind, _Refusal())
+        refusal.once_more(trio.current_time())
+        async with refusal.turn:
+            with trio.move_on_after(refusal.pause):
+                await refusal.over.wait()
+        await self.turn()
+
+
+@dataclass(eq=False, slots=True)
+class _Refusal:
+    """Of jobs of one kind."""
+
+    pause: float = FIRST / 2
+    since: float = float("-inf")
+    turn: trio.StrictFIFOLock = field(default_factory=trio.StrictFIFOLock)
+    over: trio.Event = field(default_factory=trio.Event)
+
+    def once_more(self, now: float) -> None:
+        if now >= self.since + self.pause:  # others may have been refused at the same time
+            self.pause, self.since = min(LONGEST, self.pause * 2), now

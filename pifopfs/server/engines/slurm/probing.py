@@ -7,6 +7,7 @@ there, and what it leaves must be seen here.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import shutil
 from functools import partial
@@ -48,14 +49,21 @@ async def try_nodes(cluster: Cluster, engine: SlurmEngine, folder: Path) -> None
             "on a filesystem that all nodes share, and install bubblewrap on them; or leave such "
             "nodes out: --engine-option extra=--exclude=NODE and --engine-option probe=no"
         )
-    missed = [probe.node for probe in probes if not probe.answered]
+    missed = [probe.node for probe in probes if not probe.answered and not probe.refused]
     if missed:
         log.warning("nodes that were not tried, as they are busy or down: %s", ", ".join(missed))
+    refused = {probe.node: probe.refused for probe in probes if probe.refused}
+    if refused and len(refused) == len(probes):
+        raise ServerNotStarted(
+            f"Slurm takes no jobs of this server: {next(iter(refused.values()))}"
+        )
+    for node, why in refused.items():
+        log.warning("node %s was not tried, as it is not for such jobs: %s", node, why)
 
 
 async def _nodes(cluster: Cluster) -> dict[str, str]:
     """Their states; none where Slurm does not answer. Raises ServerNotStarted."""
-    partition = cluster.settings.partition
+    partition = _partition(cluster)
     try:
         nodes = await cluster.commands.nodes(partition)
     except SlurmAway as error:
@@ -64,9 +72,21 @@ async def _nodes(cluster: Cluster) -> dict[str, str]:
     except SlurmRefused as error:
         raise ServerNotStarted(f"Slurm cannot be used here: {error}") from error
     if not nodes:
-        where = "the cluster" if partition is None else f"a partition {partition}"
-        raise ServerNotStarted(f"Slurm knows no nodes of {where}: see what sinfo shows")
+        where = "a default partition" if partition is None else f"a partition {partition}"
+        raise ServerNotStarted(
+            f"Slurm knows no nodes of {where}: see what sinfo shows, and name one: --engine-option "
+            "partition=NAME"
+        )
     return nodes
+
+
+def _partition(cluster: Cluster) -> str | None:
+    """Of jobs whose function names none, by whatever way that is said."""
+    name = cluster.settings.partition or os.environ.get("SBATCH_PARTITION")
+    for word in cluster.settings.extra:
+        if word.startswith("--partition="):
+            name = word.partition("=")[2]
+    return name or None
 
 
 class _Probe:
@@ -76,6 +96,7 @@ class _Probe:
         self.node = node
         self.answered = False
         self.failure = ""
+        self.refused = ""
         self._engine = engine
         self._patience = PATIENCE.get(state, 0.0)
         self._word = secrets.token_hex(8)
@@ -95,6 +116,8 @@ class _Probe:
             if not self.answered:
                 with trio.move_on_after(self._patience):
                     await job.kill()
+        except SlurmRefused as error:
+            self.refused = str(error)
         except OSError as error:
             self.failure = error.strerror or str(error)
 

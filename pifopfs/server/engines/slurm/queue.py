@@ -22,8 +22,10 @@ GROWTH = 1.25
 """With each look at which nothing has changed, they get rarer by this."""
 SHARE = 4
 """Looks take a fifth of the time at most."""
-FORGOTTEN = 3
-"""Looks that do not show a job, until it counts as forgotten: a new one may be missing at first."""
+FORGOTTEN, LONG = 3, 10.0
+"""Looks, and seconds, that do not show a job, until it counts as forgotten: a new one may be
+missing at first, and all may be while a controller begins.
+"""
 
 
 @dataclass(eq=False, slots=True)
@@ -31,9 +33,13 @@ class Watched:
     """A job that somebody waits for."""
 
     id: str
+    name: str
+    """Another job may have had its number, or get it: where a controller begins anew."""
     seen: Seen | None = None
     missed: int = 0
     """Looks in a row that did not show it."""
+    shown: float = 0.0
+    """When it was last shown."""
     news: trio.Event = field(default_factory=trio.Event)
     """Set, and replaced, when it has changed."""
 
@@ -45,6 +51,11 @@ class Watched:
     @property
     def forgotten(self) -> bool:
         """Slurm knows nothing of it any more."""
+        return self.missing and trio.current_time() > self.shown + LONG
+
+    @property
+    def missing(self) -> bool:
+        """It seems so."""
         return self.missed >= FORGOTTEN
 
     @property
@@ -54,13 +65,17 @@ class Watched:
 
     def tell(self, seen: Seen | None) -> bool:
         """What a look has shown; whether that is news."""
-        self.missed = 0 if seen is not None else self.missed + 1
-        if seen == self.seen and self.missed != FORGOTTEN:
-            return False
-        self.seen = seen or self.seen
-        self.news.set()
-        self.news = trio.Event()
-        return True
+        if seen is not None:
+            self.missed, self.shown = 0, trio.current_time()
+        else:
+            self.missed += 1
+            self.shown = self.shown or trio.current_time()
+        news = seen not in (None, self.seen)
+        if news or self.missing:
+            self.seen = seen or self.seen
+            self.news.set()
+            self.news = trio.Event()
+        return news
 
 
 @dataclass(eq=False, slots=True)
@@ -78,14 +93,16 @@ class Queue:
         self._commands = commands
         self._watched: dict[str, Watched] = {}
         self._sought: dict[str, list[_Sought]] = {}
+        self._ranks: dict[str, int] = {}
+        """Of the jobs that wait."""
         self._wanted = trio.Event()
         self._hurry = trio.Event()
         self._away = False
         """Slurm has not answered the last time."""
 
-    def watch(self, id_: str) -> Watched:
+    def watch(self, id_: str, name: str) -> Watched:
         """From now on, until `leave`."""
-        watched = self._watched.setdefault(id_, Watched(id_))
+        watched = self._watched.setdefault(id_, Watched(id_, name))
         self.hurry()
         return watched
 
@@ -94,9 +111,7 @@ class Queue:
         self._watched.pop(watched.id, None)
 
     async def find(self, name: str) -> list[Seen]:
-        """Jobs with a name, the first one first, as Slurm knows them from now on: this waits until
-        it answers.
-        """
+        """Jobs with a name, as Slurm knows them from now on: this waits until it answers."""
         sought = _Sought()
         self._sought.setdefault(name, []).append(sought)
         self.hurry()
@@ -110,13 +125,15 @@ class Queue:
 
     def waiting(self) -> int:
         """How many of this server's jobs have not begun."""
-        return sum(each.waits for each in self._watched.values())
+        return len(self._ranks)
 
     def position(self, watched: Watched) -> int | None:
-        """How many of this server's jobs wait before this one; None where it does not wait."""
+        """How many of this server's jobs waited before this one at the last look; None where it
+        does not wait.
+        """
         if not watched.waits:
             return None
-        return sum(each.waits and each.number < watched.number for each in self._watched.values())
+        return self._ranks.get(watched.id, 0)
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -137,9 +154,9 @@ class Queue:
         """Whether something has changed."""
         watched, sought, self._sought = dict(self._watched), self._sought, {}
         try:
-            seen = {each.id: each for each in await self._commands.look(list(watched))}
+            shown = await self._commands.look(list(watched))
             found = await self._commands.find(list(sought))
-        except SlurmAway as error:
+        except (SlurmAway, OSError, ValueError) as error:
             for name, askers in sought.items():  # others may have asked meanwhile
                 self._sought.setdefault(name, []).extend(askers)
             self._told(error)
@@ -149,10 +166,13 @@ class Queue:
             for asker in askers:
                 asker.found = [job for job in found if job.name == name]
                 asker.done.set()
-        news = [each.tell(seen.get(id_)) for id_, each in watched.items()]
+        seen = {(job.id, job.name): job for job in shown}
+        news = [each.tell(seen.get((each.id, each.name))) for each in watched.values()]
+        waiting = sorted(each.number for each in watched.values() if each.waits)
+        self._ranks = {str(number): rank for rank, number in enumerate(waiting)}
         return any(news) or bool(sought)
 
-    def _told(self, error: SlurmAway | None) -> None:
+    def _told(self, error: Exception | None) -> None:
         if error is not None and not self._away:
             log.warning("Slurm does not answer, and its jobs are waited for: %s", error)
         if error is None and self._away:

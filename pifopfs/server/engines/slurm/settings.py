@@ -15,12 +15,13 @@ FOR_FUNCTIONS = ("partition", "account", "qos", "cpus", "extra")
 """What a function file may say, too; it comes before what the server's operator says."""
 WORD = re.compile(r"--([a-z][a-z-]*)(=.*)?", re.DOTALL)
 OURS = {
-    "array", "chdir", "error", "export", "export-file", "get-user-env", "help", "input", "job-name",
-    "mem", "no-requeue", "open-mode", "output", "parsable", "quiet", "requeue", "test-only", "time",
-    "usage", "version", "wait", "wrap",
+    "array", "chdir", "cluster", "clusters", "error", "export", "export-file", "get-user-env",
+    "gid", "help", "input", "job-name", "jobid", "mem", "mem-per-cpu", "mem-per-gpu", "no-requeue",
+    "open-mode", "output", "parsable", "quiet", "requeue", "test-only", "time", "uid", "usage",
+    "version", "wait", "wrap",
 }  # fmt: skip
 """Options of sbatch without which this engine could not keep its promises. Memory and time are
-limits of the server, of its keys and of functions.
+limits of the server, of its keys and of functions. sbatch takes them abbreviated, too.
 """
 
 
@@ -109,7 +110,7 @@ def _extra(text: str) -> tuple[str, ...]:
         match = WORD.fullmatch(word)
         if match is None:
             raise _bad("extra", text, f"write {word} as --NAME or --NAME=VALUE")
-        if match[1] in OURS:
+        if any(name.startswith(match[1]) for name in OURS):
             raise _bad("extra", text, f"leave out --{match[1]}, which is the server's to say")
     return words
 

@@ -15,6 +15,9 @@ LAUNCH_FAILURE = 53
 """The signal that Slurm names where it could not start a script: a folder that is not there."""
 
 
+RUNNING, COMPLETING = "RUNNING", "COMPLETING"
+
+
 class Fate(Enum):
     """What a state means for a run."""
 

@@ -67,3 +67,31 @@ async def test_jobs_of_an_earlier_server_count_even_where_they_are_too_many(
     pace.leave()
     with trio.fail_after(1):
         await pace.enter("new")
+
+
+async def test_what_slurm_does_not_take_is_tried_ever_more_rarely_and_keeps_nobody_else(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    pace, tries, full = Pace(1000, 1000), list[float](), True
+    began = trio.current_time()
+
+    async def job() -> None:
+        while True:
+            await pace.try_again("full")
+            tries.append(trio.current_time() - began)
+            if not full:
+                pace.took("full")
+                return
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(100):
+            nursery.start_soon(job)
+        await trio.sleep(1)
+        with trio.fail_after(0.1):
+            await pace.turn()  # of another kind
+        await trio.sleep(600)
+        assert 5 < len(tries) < 20
+        full = False
+        nursery.cancel_scope.deadline = trio.current_time() + 70
+    assert len(tries) >= 100
+    assert tries[-1] - tries[-90] < 1

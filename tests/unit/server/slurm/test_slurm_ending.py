@@ -37,19 +37,39 @@ def test_regression_what_befalls_a_job_after_its_script_has_ended_is_no_end_of_i
 ) -> None:
     """A controller that was killed knew no more that the job had begun, and cancelled it."""
     write(files, "said", "1.5\nready\n")
-    write(files, "end", "3 20 7\n")
+    write(files, "end", "3 20 7 0\n")
     for said in (CANCELLED, Exit(143, timed_out=True), Exit(0, failure="its node failed")):
         assert checked(said, files, launch, "n1", unwanted=False) == Exit(3, dropped=7)
 
 
 def test_a_lack_of_memory_is_told_whatever_the_script_says(files: Files, launch: Launch) -> None:
     write(files, "said", "1.5\nready\n")
-    write(files, "end", "0 20 0\n")
+    write(files, "end", "0 20 0 0\n")
     ended = checked(Exit(137, out_of_memory=True), files, launch, "n1", unwanted=False)
     assert ended == Exit(0, out_of_memory=True)
 
 
-@pytest.mark.parametrize("half", ["", "3", "3 20", "3 20 0"])
+def test_a_script_that_was_killed_is_no_end_of_its_program(files: Files, launch: Launch) -> None:
+    """It tells an end for every way in which its program ends, by a signal or not."""
+    write(files, "said", "1.5\nready\n")
+    ended = checked(Exit(143), files, launch, "n1", unwanted=False)
+    assert ended.failure == "its batch script was killed by signal 15 (node n1)"
+    assert not checked(Exit(143), files, launch, "n1", unwanted=True).failure
+    assert not checked(Exit(3), files, launch, "n1", unwanted=False).failure  # a full disk
+    write(files, "end", "143 0 0 0\n")
+    assert not checked(Exit(143), files, launch, "n1", unwanted=False).failure
+
+
+def test_a_lack_of_memory_is_told_even_where_slurm_has_forgotten_it(
+    files: Files, launch: Launch
+) -> None:
+    write(files, "said", "1.5\nready\n")
+    write(files, "end", "137 20 0 1\n")
+    ended = checked(LOST, files, launch, "n1", unwanted=False)
+    assert ended == Exit(137, out_of_memory=True)
+
+
+@pytest.mark.parametrize("half", ["", "3", "3 20", "3 20 0 0", "a b c d\n", "3 20\n"])
 def test_half_an_end_is_none(files: Files, launch: Launch, half: str) -> None:
     write(files, "said", "1.5\nready\n")
     write(files, "end", half)

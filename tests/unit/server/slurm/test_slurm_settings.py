@@ -42,6 +42,10 @@ def test_what_a_function_asks_for_comes_after_what_the_server_gives() -> None:
         ({"extra": "-p short"}, "write -p as --NAME or --NAME=VALUE"),
         ({"extra": "--requeue"}, "leave out --requeue, which is the server's to say"),
         ({"extra": "--array=1-3"}, "leave out --array, which is the server's to say"),
+        ({"extra": "--outp=/x"}, "leave out --outp, which is the server's to say"),
+        ({"extra": "--arr=0-2"}, "leave out --arr, which is the server's to say"),
+        ({"extra": "--cluster=x"}, "leave out --cluster, which is the server's to say"),
+        ({"extra": "--mem-per-gpu=1"}, "leave out --mem-per-gpu, which is the server's to say"),
         ({"extra": "--output=/x"}, "leave out --output, which is the server's to say"),
     ],
 )

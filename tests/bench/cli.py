@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import re
 import signal
 import sys
@@ -12,7 +13,7 @@ from types import FrameType
 
 from tests.bench.place import QUICK, Place, Scale, open_place
 from tests.bench.plots import write_plots
-from tests.bench.processes import RowFailed
+from tests.bench.processes import RowFailed, RowSkipped
 from tests.bench.report import Report
 from tests.bench.rows import ROWS, find_row
 
@@ -22,10 +23,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     """Measure, print, write. 1 where a row has failed; falling short is no failure."""
     options = _parser().parse_args()
-    unknown = sorted(set(options.rows) - set(ROWS))
+    patterns = options.rows or ["*"]
+    unknown = [pattern for pattern in patterns if not fnmatch.filter(ROWS, pattern)]
     if unknown:
         print(f"there is no row {', '.join(unknown)}, only {', '.join(ROWS)}", file=sys.stderr)
         return 2
+    rows = [name for name in ROWS if any(fnmatch.fnmatch(name, each) for each in patterns)]
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     scale = _scale(options)
@@ -33,9 +36,8 @@ def main() -> int:
     report.begin()
     try:
         with open_place(scale) as place:
-            for name in ROWS:
-                if name in (options.rows or ROWS):
-                    measure(name, place, report)
+            for name in rows:
+                measure(name, place, report)
     except KeyboardInterrupt:  # by _interrupt
         print("interrupted", file=sys.stderr)
         return 130
@@ -43,8 +45,9 @@ def main() -> int:
         report.fail("clean-up", str(error))
     options.out.mkdir(parents=True, exist_ok=True)
     report.write(options.out / "bench.json")
+    (options.out / "bench.md").write_text(report.markdown())
     written = write_plots(report.results, options.out)
-    print(f"\n{options.out / 'bench.json'}", *written, sep="\n")
+    print("", report.markdown(), options.out / "bench.json", *written, sep="\n")
     return 1 if report.failures else 0
 
 
@@ -53,6 +56,8 @@ def measure(name: str, place: Place, report: Report) -> None:
     try:
         for result in find_row(name)(place):
             report.add(result)
+    except RowSkipped as error:
+        report.skip(name, str(error))
     except RowFailed as error:
         report.fail(name, str(error))
     except Exception as error:  # whatever it is: the other rows can be measured
@@ -64,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="scripts/bench",
         description="How fast pifopfs is, beside what users would take instead.",
     )
-    parser.add_argument("rows", metavar="ROW", nargs="*", help=f"of {', '.join(ROWS)} (all)")
+    parser.add_argument(
+        "rows",
+        metavar="ROW",
+        nargs="*",
+        help=f"or a pattern, such as 'slurm-*', of {', '.join(ROWS)} (all)",
+    )
     parser.add_argument("--runs", type=int, help=f"of each side, in turns ({Scale().runs})")
     parser.add_argument("--size", type=_size, help="of a large body, such as 256MiB (1GiB)")
     parser.add_argument(

@@ -48,6 +48,16 @@ class Scale:
     """Bytes of the log that is followed for a minute."""
     known: tuple[int, ...] = (10, 100, 1000, 10000)
     """Executions."""
+    slurm_alone: int = 8
+    """Jobs on a cluster that are measured one by one, in turns."""
+    slurm_jobs: tuple[int, int] = (200, 1000)
+    """That are measured together."""
+    slurm_held: tuple[int, ...] = (10, 100, 1000)
+    """Jobs in the queue that is looked at."""
+    requests: float = 5
+    """Seconds for which a server is asked as much as it can answer."""
+    slurm_watched: float = 20
+    """Seconds for which the looks are counted."""
     streams: int = 10
     """Large bodies that pass while memory is watched."""
     idle: float = 30
@@ -66,6 +76,11 @@ QUICK = Scale(
     minute=2,
     log=256 << 10,
     known=(10, 100),
+    slurm_alone=1,
+    slurm_jobs=(4, 8),
+    slurm_held=(2, 4),
+    requests=1,
+    slurm_watched=4,
     streams=2,
     idle=2,
 )

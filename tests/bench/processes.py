@@ -32,6 +32,10 @@ class RowFailed(Exception):
     """A row has no figures; the message says why."""
 
 
+class RowSkipped(Exception):
+    """A row cannot be measured on this machine; the message says why."""
+
+
 def run(command: Command, *, within: float = PATIENCE, env: Mapping[str, str] | None = None) -> str:
     """What it prints. Raises RowFailed where it fails, or takes longer than `within` seconds."""
     return _finished(_start(command, env), within)
@@ -168,16 +172,29 @@ def family(pid: int) -> list[int]:
     return found
 
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
 def cpu_seconds(pids: Sequence[int]) -> float:
     """User and system time that these processes, and those they came after, have taken by now."""
-    ticks = 0
-    for pid in pids:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except FileNotFoundError:
-            continue
-        ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum(sum(cpu_times(pid)) for pid in pids)
+
+
+def cpu_times(pid: int) -> tuple[float, float]:
+    """Processor seconds of a process, and of those it has started and seen the end of."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0, 0.0
+    user, system, of_user, of_system = map(int, fields[11:15])
+    return (user + system) / TICKS, (of_user + of_system) / TICKS
+
+
+def busy_seconds() -> float:
+    """Processor seconds that this whole machine has been at work."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    user, nice, system, _, _, irq, softirq, *_ = map(int, fields)
+    return (user + nice + system + irq + softirq) / TICKS
 
 
 def memory(pids: Sequence[int]) -> dict[str, float]:

@@ -23,6 +23,8 @@ class Report:
     scale: Scale
     results: list[Result] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    _cells: list[Sequence[str]] = field(default_factory=list)
 
     def begin(self) -> None:
         self._line(HEADINGS)
@@ -48,6 +50,17 @@ class Report:
         self.failures[row] = error
         print(f"{row:{WIDTHS[0]}}  failed: {error}", flush=True)
 
+    def skip(self, row: str, reason: str) -> None:
+        """A row cannot be measured here."""
+        self.skipped[row] = reason
+        print(f"{row:{WIDTHS[0]}}  skipped: {reason}", flush=True)
+
+    def markdown(self) -> str:
+        """The table of docs/PERFORMANCE.md."""
+        head, *rows = self._cells
+        lines = [head, ["---"] * len(head), *([f"`{row[0]}`", *row[1:]] for row in rows)]
+        return "".join(f"| {' | '.join(cells)} |\n".replace("|  |\n", "| |\n") for cells in lines)
+
     def write(self, path: Path) -> None:
         """As JSON."""
         document = {
@@ -55,10 +68,12 @@ class Report:
             "scale": {name: getattr(self.scale, name) for name in Scale.__slots__},
             "rows": [_document(result) for result in self.results],
             "failures": self.failures,
+            "skipped": self.skipped,
         }
         path.write_text(json.dumps(document, indent=1) + "\n")
 
     def _line(self, cells: Sequence[str]) -> None:
+        self._cells.append(cells)
         padded = (f"{cell:{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
         print("  ".join(padded).rstrip(), flush=True)
 

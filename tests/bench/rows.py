@@ -32,13 +32,20 @@ ROWS = {
     "idle": "footprint.idle",
     "server": "server.server",
     "by-size": "bodies.by_size",
+    "slurm-looks": "slurm.looks.looks",
+    "slurm-running": "slurm.running.running",
+    "slurm-job": "slurm.jobs.one",
+    "slurm-200": "slurm.jobs.many",
+    "slurm-naps": "slurm.jobs.naps",
+    "slurm-1000": "slurm.jobs.thousand",
+    "scale": "scale.scale",
 }
 """The function of each; its module is imported when the row is measured: not all are for all."""
 
 
 def find_row(name: str) -> Callable[[Place], Iterator[Result]]:
     """What measures the row. Raises ImportError where a package for it is missing."""
-    module, _, function = ROWS[name].partition(".")
+    module, _, function = ROWS[name].rpartition(".")
     found: Callable[[Place], Iterator[Result]] = getattr(
         importlib.import_module(f"tests.bench.{module}"), function
     )

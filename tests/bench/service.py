@@ -26,6 +26,8 @@ while [ "$times" -gt 0 ]; do cat piece; sleep "$pause"; times=$((times - 1)); do
 }
 """Their scripts; each has the input `a` as a.txt and the output `r` as r.txt."""
 
+FOLDER = "functions"
+"""Where they are, in the folder of the server."""
 CROWD = "crowd"
 """A function with many inputs, c0, c1, …, and as many outputs, which are the same."""
 
@@ -55,7 +57,7 @@ def open_service(folder: Path, crowd: Sequence[str]) -> Iterator[Service]:
 
     Raises RowFailed.
     """
-    author = folder / "functions" / "joe"
+    author = folder / FOLDER / "joe"
     for name, script in FUNCTIONS.items():
         write_function(author / name, script)
     files = {
@@ -64,9 +66,19 @@ def open_service(folder: Path, crowd: Sequence[str]) -> Iterator[Service]:
     }
     script = 'for file in input-*; do cp "$file" "output-${file#input-}"; done'
     write_function(author / CROWD, script, **files)
-    env = environment(folder)
+    with served(folder) as service:
+        yield service
+
+
+@contextmanager
+def served(folder: Path, *options: str, more: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """The local server for what is in its folder FOLDER; `more` is for its environment.
+
+    Raises RowFailed.
+    """
+    env = environment(folder) | dict(more or {})
     socket = folder / "run" / "s.sock"
-    command = [PIFOPFS, "serve", folder / "functions", "--port", "0", "--socket", socket]
+    command = [PIFOPFS, "serve", folder / FOLDER, "--port", "0", "--socket", socket, *options]
     with started([*command, "--log-level", "error"], env=env) as process:
         port, ca_file = _told(process)
         yield Service(port, socket, ca_file, process.pid, env)

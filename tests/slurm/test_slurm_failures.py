@@ -210,8 +210,9 @@ def test_regression_of_two_jobs_of_one_run_a_stop_ends_the_one_that_runs(
     """A submission seems to fail, and its job comes late, when the run was submitted once more."""
     with cluster_server(root, slurm, "--engine-option", "extra=--exclusive=user") as server:
         server.function("long", LONG)
-        late = 'script=$(cat); (sleep 0.5; echo "$script" | /usr/bin/sbatch "$@") >/dev/null 2>&1 &'
-        hold = 'exec /usr/bin/sbatch --hold "$@"'
+        wait = f"until [ -e {root}/second ]; do sleep 0.05; done"
+        late = f'script=$(cat); ({wait}; echo "$script" | /usr/bin/sbatch "$@") >/dev/null 2>&1 &'
+        hold = f'touch {root}/second; exec /usr/bin/sbatch --hold "$@"'
         commands = fake(root, "sbatch", f"mkdir {root}/first && {{ {late} {AWAY}; }}; {hold}")
         server.start(path=str(commands))
         execution = server.started("long")

@@ -12,6 +12,7 @@
     ending      how a run has ended
     job         a run, from its submission to its end
     engine      all of them, resumed after a restart
+    strays      jobs whose runs have ended without them
     probing     whether every node sees the files of this server
 
 The script does on a node what the local engine does here: the same sandbox, from the same line.

@@ -29,7 +29,8 @@ sort_out() { # sets `inside`, bubblewrap's own processes, and `others`, the livi
         stat=${stat##*) }
         case $name,$stat in
         bwrap,*) [ "$pid" = "$program" ] || inside+=("$pid") ;;
-        script,* | *,Z*) ;;
+        *,Z*) ;;
+        script,*) [ "$pid" = "$program" ] || others+=("$pid") ;; # the first one makes the terminal
         *) others+=("$pid") ;;
         esac
     done
@@ -119,7 +120,7 @@ kill "$watcher" 2>/dev/null
 # Where Slurm ends the job, it ends this script, too, maybe a moment later: then no end is told.
 [ $code = 0 ] || [ "$asked" ] || sleep 0.2
 exec 250>&-
-for ((i = 0; i < 200; i++)); do # what was printed comes within 2 s
+for ((i = 0; i < 1000; i++)); do # what was printed comes within 10 s
     kill -0 "$reader" 2>/dev/null || break
     sleep 0.01
 done

@@ -10,6 +10,7 @@ from pifopfs.server.engines.slurm.following import Looks
 from pifopfs.server.engines.slurm.pace import Pace
 from pifopfs.server.engines.slurm.queue import Queue
 from pifopfs.server.engines.slurm.settings import Settings
+from pifopfs.server.engines.slurm.strays import Strays
 from pifopfs.server.limits import MEGABYTE, MINUTE, Limits
 
 
@@ -21,6 +22,7 @@ class Cluster:
     queue: Queue
     pace: Pace
     looks: Looks
+    strays: Strays
     settings: Settings
     stop_grace: float
     """Seconds between SIGTERM and SIGKILL."""

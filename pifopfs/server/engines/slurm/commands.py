@@ -30,8 +30,8 @@ FIELDS = ("JobID", "Name", "State", "exit_code", "NodeList", "StartTime", "Reaso
 """The last one may hold anything."""
 FORMAT = ",".join(f"{field}:|" for field in FIELDS)
 PASSED_ON = {
-    "PATH", "HOME", "USER", "LD_LIBRARY_PATH", "SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT",
-    "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION",
+    "PATH", "HOME", "USER", "TZ", "LD_LIBRARY_PATH", "SLURM_CONF",
+    "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION",
 }  # fmt: skip
 """Of the environment of the server."""
 WORDS_AT_ONCE = 1000
@@ -149,7 +149,9 @@ class Commands:
                 continue
             for line in text.splitlines():
                 of, _, state = line.rpartition("|")
-                if of == name:  # without a database there are all jobs of the cluster
+                if (
+                    of == name and state.strip()
+                ):  # without a database there are all jobs of the cluster
                     return state.split()[0]
         return ""
 
@@ -236,5 +238,5 @@ def _parsed(line: str) -> Seen | None:
         )
     except ValueError:
         if line:
-            log.warning("squeue prints what it was not asked for: %r", line)
+            log.debug("squeue prints what it was not asked for: %r", line)
         return None

@@ -13,8 +13,6 @@ from pifopfs.server.engines.slurm.states import Seen, exit_of
 from pifopfs.server.sandbox.launch import Exit, Launch
 
 MOST_SAID = 1000
-SIGNALS = 128
-"""Exit codes above are of signals."""
 NEVER_BEGUN = Exit(STOPPED)
 AGAIN = Exit(TAKEN, failure="its job was begun a second time, and not run again")
 GONE = Exit(STOPPED, failure="Slurm has forgotten its job, which had not begun")
@@ -44,9 +42,6 @@ def checked(ended: Exit, files: Files, launch: Launch, nodes: str, *, unwanted: 
     if end is not None:
         short = ended.out_of_memory or end.out_of_memory
         ended = Exit(end.code, out_of_memory=short, dropped=end.dropped)
-    elif ended.code > SIGNALS and said == "ready" and not (_special(ended) or unwanted):
-        why = f"its batch script was killed by signal {ended.code - SIGNALS}"
-        ended = replace(ended, failure=f"{why} (node {nodes})")
     if said == "ready" or _special(ended):
         return ended
     if said == "missing":
@@ -61,7 +56,7 @@ def checked(ended: Exit, files: Files, launch: Launch, nodes: str, *, unwanted: 
 
 def tells_end(ended: Exit) -> bool:
     """Whether its script has told so: it does for every way in which its program may end."""
-    return not (_special(ended) or ended.code > SIGNALS or ended.code in (UNUSABLE, TAKEN))
+    return not (_special(ended) or ended.code in (UNUSABLE, TAKEN, STOPPED))
 
 
 def _special(ended: Exit) -> bool:

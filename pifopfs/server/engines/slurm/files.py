@@ -20,6 +20,7 @@ opens a file, but for a while it may not show a file that was not there at the l
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ SKEW = 3600.0
 """Seconds by which the clocks of a cluster may differ."""
 SHORT = 1000
 """Bytes of a file that holds some words."""
+log = logging.getLogger(__name__)
+
 OF_THE_NODE = ("said", "printed", "dropped", "end")
 
 
@@ -95,6 +98,15 @@ class Files:
     @property
     def submitted(self) -> Path:
         return self.folder / "submitted"
+
+    def readable(self) -> bool:
+        """Whether the filesystem lets its files be read now."""
+        try:
+            self._words("said"), self._words("end")
+        except OSError as error:
+            log.warning("%s cannot be read now: %s", self.folder, error)
+            return False
+        return True
 
     def since(self) -> float:
         """When it was launched, or before; in seconds since the epoch."""

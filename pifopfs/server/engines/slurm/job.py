@@ -22,7 +22,7 @@ from pifopfs.server.engines.slurm.ending import (
 )
 from pifopfs.server.engines.slurm.files import Files
 from pifopfs.server.engines.slurm.following import Following
-from pifopfs.server.engines.slurm.queue import Watched
+from pifopfs.server.engines.slurm.queue import LONG, Watched
 from pifopfs.server.engines.slurm.script import ASK, KILL
 from pifopfs.server.engines.slurm.states import COMPLETING, RUNNING, Fate, exit_of
 from pifopfs.server.engines.slurm.submission import Submission
@@ -81,6 +81,7 @@ class SlurmJob:
 
     async def begun(self) -> float:
         await self._begun.wait()
+        await self._readable()
         began = self._files.began()
         has_run = 0.0 if began is None else max(0.0, time.time() - began)
         if self._again:
@@ -101,6 +102,7 @@ class SlurmJob:
             if isinstance(ended, outcome.Value):
                 self._over.set()
             await following.finish(told=isinstance(ended, outcome.Value) and tells_end(ended.value))
+            await self._readable()
             return self._checked(ended.unwrap())  # not in the nursery: it would come in a group
         finally:
             self._known.set()
@@ -109,6 +111,12 @@ class SlurmJob:
     async def _follow(self, following: Following, scope: trio.CancelScope) -> None:
         await following.run(self._cluster.looks, self._soon)
         scope.cancel()
+
+    async def _readable(self) -> None:
+        """Return when its files can be read: a filesystem of many machines may fail for a while."""
+        with trio.move_on_after(STUCK):
+            while not self._files.readable():  # noqa: ASYNC110  # a file has no event
+                await trio.sleep(RETRY)
 
     def _checked(self, ended: Exit) -> Exit:
         seen = self._watched.seen if self._watched is not None else None
@@ -121,13 +129,14 @@ class SlurmJob:
         if before is None or self._begun.is_set():
             return ""
         seen = self._watched.seen if self._watched is not None else None
-        why = f" ({seen.reason})" if seen is not None and seen.reason not in ("", "None") else ""
+        reason = self._submission.refusal or (seen.reason if seen is not None else "")
+        why = f" ({reason})" if reason not in ("", "None") else ""
         return f"it waits in the queue of the cluster, {before} of this server before it{why}"
 
     # ── To the end ───────────────────────────────────────────────────────────────────────────
 
     async def _until_the_end(self) -> Exit:
-        id_ = await self._submission.found() if self._again else None
+        id_ = await self._found_again() if self._again else None
         if id_ is not None:
             self._cluster.pace.join()
         elif self._files.taken or self._files.submitted.exists():
@@ -140,9 +149,22 @@ class SlurmJob:
         finally:
             self._cluster.pace.leave()
 
+    async def _found_again(self) -> str | None:
+        """Its job, of an earlier server. One that should be there is asked for more than once."""
+        deadline = trio.current_time() + LONG
+        while True:
+            await self._readable()
+            id_ = await self._submission.found()
+            begun = self._files.taken or self._files.submitted.exists()
+            over = self._files.end() is not None or trio.current_time() > deadline
+            if id_ is not None or not begun or over:
+                return id_
+            await trio.sleep(RETRY)
+
     async def _ended(self, id_: str) -> Exit:
         while True:
             ended = await self._end_of(id_)
+            await self._readable()
             if not came_second(ended, self._files.end()):
                 return ended
             other = await self._submission.found()
@@ -163,16 +185,19 @@ class SlurmJob:
                     ended = exit_of(seen)
                     if ended is not None:
                         return ended
-                if watched.forgotten or (watched.missing and self._files.end() is not None):
+                if watched.forgotten or (watched.missing and self._has_left_end()):
                     return await self._forgotten()
                 patience = STUCK if seen is not None and seen.state == COMPLETING else math.inf
                 with trio.move_on_after(patience) as waiting:
                     await watched.news.wait()
-                if waiting.cancelled_caught and self._files.end() is not None:
+                if waiting.cancelled_caught and self._has_left_end():
                     log.warning("%s has ended, and its node does not come to an end", self.trace)
                     return Exit(0)  # `checked` has the code
         finally:
             queue.leave(watched)
+
+    def _has_left_end(self) -> bool:
+        return self._files.readable() and self._files.end() is not None
 
     async def _forgotten(self) -> Exit:
         if self._unwanted.is_set() and not self._files.taken:
@@ -222,6 +247,8 @@ class SlurmJob:
             log.warning("jobs of %s have not ended", self.trace)
 
     async def forget(self) -> None:
+        ended = self._over.is_set() or not self._may_exist
+        self._cluster.strays.leave(self.trace, ended=ended)
         await trio.to_thread.run_sync(remove, self._files.folder)
 
     async def _cancel(self) -> None:

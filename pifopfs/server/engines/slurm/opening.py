@@ -18,6 +18,7 @@ from pifopfs.server.engines.slurm.pace import Pace
 from pifopfs.server.engines.slurm.probing import try_nodes
 from pifopfs.server.engines.slurm.queue import Queue
 from pifopfs.server.engines.slurm.settings import Settings
+from pifopfs.server.engines.slurm.strays import Strays
 
 
 @asynccontextmanager
@@ -25,11 +26,13 @@ async def open_slurm(settings: EngineSettings) -> AsyncIterator[SlurmEngine]:
     """Raises OptionInvalid, and ServerNotStarted where a node cannot run what others can."""
     given = Settings.of(settings.options)
     commands = Commands()
+    prefix = f"pifopfs-{settings.owner}-"
     cluster = Cluster(
         commands,
         Queue(commands),
         Pace(given.rate, given.most),
         Looks(),
+        Strays(commands, prefix),
         given,
         settings.stop_grace,
     )
@@ -37,7 +40,7 @@ async def open_slurm(settings: EngineSettings) -> AsyncIterator[SlurmEngine]:
         settings.isolation, f"pifopfs-{settings.owner}", settings.run_as, settings.descriptors
     )
     async with trio.open_nursery() as nursery:
-        engine = SlurmEngine(cluster, isolation, settings.owner, nursery)
+        engine = SlurmEngine(cluster, isolation, prefix, nursery)
         nursery.start_soon(cluster.queue.run)
         nursery.start_soon(cluster.looks.run)
         tried = await outcome.acapture(_try_nodes, cluster, engine, settings)

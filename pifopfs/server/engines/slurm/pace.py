@@ -64,17 +64,21 @@ class Pace:
         if refusal is not None:
             refusal.over.set()
 
-    async def try_again(self, kind: str) -> None:
+    async def try_again(self, kind: str, name: str) -> None:
         """Return when a job may be submitted that Slurm does not take now.
 
         Of its kind one at a time is tried, ever more rarely; those of other kinds need not wait.
         """
         refusal = self._refusals.setdefault(kind, _Refusal())
         refusal.once_more(trio.current_time())
-        async with refusal.turn:
-            with trio.move_on_after(refusal.pause):
-                await refusal.over.wait()
-        await self.turn()
+        self._waiting[name] = None
+        try:
+            async with refusal.turn:
+                with trio.move_on_after(refusal.pause):
+                    await refusal.over.wait()
+            await self.turn()
+        finally:
+            del self._waiting[name]
 
 
 @dataclass(eq=False, slots=True)

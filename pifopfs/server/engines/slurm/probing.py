@@ -25,8 +25,9 @@ from pifopfs.server.workspace import give
 
 log = logging.getLogger(__name__)
 
-PATIENCE = {"idle": 30.0, "mix": 5.0, "alloc": 5.0, "comp": 5.0}
+PATIENCE = {"idle": 12.0, "mix": 3.0, "alloc": 3.0, "comp": 3.0}
 """Seconds in which a node must have answered, by its state; in other ones it is not tried."""
+KILL_PATIENCE = 5.0
 LIMITS = Limits(memory=64 * MEGABYTE, time=60.0)
 ECHO = ("/bin/sh", "-c", "read -r word <asked && echo $word && echo $word >answered")
 
@@ -114,7 +115,7 @@ class _Probe:
                 self.answered = True
                 self.failure = self._wrong(ended)
             if not self.answered:
-                with trio.move_on_after(self._patience):
+                with trio.move_on_after(KILL_PATIENCE):
                     await job.kill()
         except SlurmRefused as error:
             self.refused = str(error)

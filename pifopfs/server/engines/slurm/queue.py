@@ -38,8 +38,8 @@ class Watched:
     seen: Seen | None = None
     missed: int = 0
     """Looks in a row that did not show it."""
-    shown: float = 0.0
-    """When it was last shown."""
+    since: float = 0.0
+    """When the first of these was made."""
     news: trio.Event = field(default_factory=trio.Event)
     """Set, and replaced, when it has changed."""
 
@@ -51,7 +51,7 @@ class Watched:
     @property
     def forgotten(self) -> bool:
         """Slurm knows nothing of it any more."""
-        return self.missing and trio.current_time() > self.shown + LONG
+        return self.missing and trio.current_time() > self.since + LONG
 
     @property
     def missing(self) -> bool:
@@ -66,10 +66,10 @@ class Watched:
     def tell(self, seen: Seen | None) -> bool:
         """What a look has shown; whether that is news."""
         if seen is not None:
-            self.missed, self.shown = 0, trio.current_time()
+            self.missed = 0
         else:
+            self.since = self.since if self.missed else trio.current_time()
             self.missed += 1
-            self.shown = self.shown or trio.current_time()
         news = seen not in (None, self.seen)
         if news or self.missing:
             self.seen = seen or self.seen

@@ -17,8 +17,8 @@ WORD = re.compile(r"--([a-z][a-z-]*)(=.*)?", re.DOTALL)
 OURS = {
     "array", "chdir", "cluster", "clusters", "error", "export", "export-file", "get-user-env",
     "gid", "help", "input", "job-name", "jobid", "mem", "mem-per-cpu", "mem-per-gpu", "no-requeue",
-    "open-mode", "output", "parsable", "quiet", "requeue", "test-only", "time", "uid", "usage",
-    "version", "wait", "wrap",
+    "open-mode", "output", "parsable", "quiet", "requeue", "signal", "test-only", "time",
+    "time-min", "uid", "usage", "version", "wait", "wrap",
 }  # fmt: skip
 """Options of sbatch without which this engine could not keep its promises. Memory and time are
 limits of the server, of its keys and of functions. sbatch takes them abbreviated, too.

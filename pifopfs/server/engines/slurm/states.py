@@ -11,6 +11,8 @@ from enum import Enum, auto
 
 from pifopfs.server.sandbox.launch import Exit
 
+SIGNALS = 0x7F
+"""Of a wait status."""
 LAUNCH_FAILURE = 53
 """The signal that Slurm names where it could not start a script: a folder that is not there."""
 
@@ -97,8 +99,9 @@ class Seen:
 
 
 def exit_of(seen: Seen) -> Exit | None:
-    """How a job has ended; None while it goes on."""
-    code = _code(seen.status)
+    """How a job has ended; None while it goes on. Its script never ends itself by a signal."""
+    code, number = _code(seen.status), seen.status & SIGNALS
+    where = f" ({seen.nodes})" if seen.nodes else ""
     match seen.fate:
         case Fate.WAITING | Fate.RUNNING:
             return None
@@ -107,14 +110,15 @@ def exit_of(seen: Seen) -> Exit | None:
         case Fate.TIMEOUT:
             return Exit(code, timed_out=True)
         case Fate.FAILURE:
-            where = f" ({seen.nodes})" if seen.nodes else ""
             return Exit(code, failure=f"{WHY[seen.state]}{where}")
-        case Fate.DONE if code == 128 + LAUNCH_FAILURE:
-            return Exit(code, failure=f"node {seen.nodes} could not launch it")
+        case Fate.DONE if number == LAUNCH_FAILURE:
+            return Exit(code, failure=f"its node could not launch it{where}")
+        case Fate.DONE if number:
+            return Exit(code, failure=f"its batch script was killed by signal {number}{where}")
     return Exit(code)
 
 
 def _code(status: int) -> int:
     """128 + N for signal N, as of a shell."""
-    number = status & 0x7F
+    number = status & SIGNALS
     return 128 + number if number else status >> 8

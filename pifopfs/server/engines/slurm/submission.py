@@ -26,6 +26,8 @@ class Submission:
         self._name = name
         self.doubtful = doubtful
         """There may be more than one job, although only one ever begins the run."""
+        self.refusal = ""
+        """Why Slurm does not take it now."""
 
     async def found(self) -> str | None:
         """Its job, where there is one: of several, the one that has begun it, or will."""
@@ -57,17 +59,27 @@ class Submission:
                 id_ = await self._cluster.commands.submit(script, options)
             except SlurmAway as error:
                 log.info("%s is not submitted yet: %s", self._name, error)
+                self.refusal = str(error).splitlines()[0]
                 self.doubtful = True
             except SlurmRefused:
                 pace.took(kind)
                 raise
             else:
                 pace.took(kind)
-                self._files.submitted.touch()
+                self.refusal = ""
+                self._note()
                 return id_
             found = await self.found()
-            if found is not None or not await _before(unwanted, partial(pace.try_again, kind)):
+            if found is not None or not await _before(
+                unwanted, partial(pace.try_again, kind, self._name)
+            ):
                 return found
+
+    def _note(self) -> None:
+        try:
+            self._files.submitted.touch()
+        except OSError as error:
+            log.warning("%s was submitted, which cannot be noted: %s", self._name, error)
 
 
 async def _before(unwanted: trio.Event, wait: Callable[[], Awaitable[None]]) -> bool:

@@ -75,18 +75,19 @@ async def test_what_slurm_does_not_take_is_tried_ever_more_rarely_and_keeps_nobo
     pace, tries, full = Pace(1000, 1000), list[float](), True
     began = trio.current_time()
 
-    async def job() -> None:
+    async def job(number: int) -> None:
         while True:
-            await pace.try_again("full")
+            await pace.try_again("full", str(number))
             tries.append(trio.current_time() - began)
             if not full:
                 pace.took("full")
                 return
 
     async with trio.open_nursery() as nursery:
-        for _ in range(100):
-            nursery.start_soon(job)
+        for number in range(100):
+            nursery.start_soon(job, number)
         await trio.sleep(1)
+        assert {pace.before(str(number)) for number in range(100)} >= {*range(50)}
         with trio.fail_after(0.1):
             await pace.turn()  # of another kind
         await trio.sleep(600)

@@ -69,8 +69,7 @@ def test_the_table_has_every_state_of_the_installed_manual() -> None:
     [
         ("COMPLETED", 0, 0),
         ("FAILED", 3 << 8, 3),
-        ("FAILED", signal.SIGSEGV, 128 + 11),
-        ("FAILED", signal.SIGKILL, 128 + 9),
+        ("FAILED", 139 << 8, 139),
         ("FAILED", 127 << 8, 127),
     ],
 )
@@ -103,7 +102,14 @@ def test_what_was_not_its_own_doing_is_a_failure_that_names_the_node(state: str)
 def test_a_script_that_could_not_be_started_is_a_failure() -> None:
     ended = exit_of(seen("FAILED", 53))
     assert ended is not None
-    assert ended.failure == "node node1 could not launch it"
+    assert ended.failure == "its node could not launch it (node1)"
+
+
+def test_a_script_that_was_killed_is_a_failure() -> None:
+    """It tells an end for every way in which its program ends, by a signal or not."""
+    ended = exit_of(seen("FAILED", signal.SIGKILL))
+    assert ended is not None
+    assert ended.failure == "its batch script was killed by signal 9 (node1)"
 
 
 @pytest.mark.parametrize("state", ["PENDING", "RUNNING", "COMPLETING", "SUSPENDED", "NEVER_HEARD"])

@@ -504,7 +504,9 @@ def dribble(body: bytes, release: threading.Event, first: int) -> Fault:
     return fault
 
 
-def until(condition: Callable[[], Any], deadline: float = 20.0, what: str = "") -> Any:
+def until(
+    condition: Callable[[], Any], deadline: float = 20.0, what: str = "", pause: float = 0.02
+) -> Any:
     """Poll until `condition()` is true; its value. Fails after the deadline."""
     end = time.monotonic() + deadline
     while True:
@@ -512,4 +514,4 @@ def until(condition: Callable[[], Any], deadline: float = 20.0, what: str = "") 
         if value:
             return value
         assert time.monotonic() < end, f"not within {deadline} s: {what or condition}"
-        time.sleep(0.02)
+        time.sleep(pause)

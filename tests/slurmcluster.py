@@ -100,7 +100,7 @@ class SlurmCluster:
         """End all jobs. Returns when nothing runs any more."""
         if self.run("squeue", "--noheader"):
             self.run("scancel", "--partition=main")
-            until(lambda: not self.run("squeue", "--noheader"), what="no job is left")
+            until(lambda: not self.run("squeue", "--noheader"), what="no job is left", pause=0.1)
 
     @property
     def kernel_limits_memory(self) -> bool:
@@ -117,7 +117,7 @@ class SlurmCluster:
 
     def start_controller(self) -> None:
         self._begin("slurmctld", "slurmctld", "-f", str(self.conf))
-        until(self._answers, what="slurmctld answers")
+        until(self._answers, what="slurmctld answers", pause=0.1)
 
     def kill_node(self, name: str) -> None:
         """At once. What runs there goes on, and nobody tells of it."""
@@ -130,7 +130,7 @@ class SlurmCluster:
         slurmd = ["slurmd", "-f", str(self.conf), "-N", name]
         prefix = ["unshare", "--mount", "sh", "-c", f'{unshare} && exec "$@"', "sh"]
         self._begin(f"slurmd-{name}", *(prefix if unshare else []), *slurmd)
-        until(lambda: self._takes_jobs(name), what=f"{name} takes jobs")
+        until(lambda: self._takes_jobs(name), what=f"{name} takes jobs", pause=0.1)
 
     def pid(self, daemon: str) -> int | None:
         """Of `munged`, `slurmctld` or `slurmd-NODE`, while it lives."""

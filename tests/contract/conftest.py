@@ -121,7 +121,7 @@ async def eventually(condition: Callable[[], Awaitable[object]], deadline: float
     """Poll until `condition()` is true. Fails after the deadline."""
     with trio.fail_after(deadline):
         while not await condition():  # noqa: ASYNC110  # it has no event to wait for
-            await trio.sleep(0.02)
+            await trio.sleep(0.08)
 
 
 @pytest.fixture

@@ -7,13 +7,17 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.fakeservice import until
+from tests import fakeservice
 from tests.functions import write_function
 from tests.mount.harness import PIFOPFS, environment
 from tests.slurmcluster import SlurmCluster
+
+until = partial(fakeservice.until, pause=0.2)
+"""For conditions that cost a process of their own to look at."""
 
 
 class ClusterServer:

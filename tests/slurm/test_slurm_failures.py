@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from pifopfs.server.engines.slurm.script import TAKEN
-from tests.fakeservice import until
-from tests.slurm.server import ClusterServer, cluster_server
+from tests.slurm.server import ClusterServer, cluster_server, until
 from tests.slurm.test_slurm_restart import fake
 from tests.slurmcluster import SlurmCluster
 
@@ -138,8 +137,6 @@ def test_a_controller_that_is_down_is_waited_for(root: Path, own_slurm: SlurmClu
     "said",
     [
         "Batch job submission failed: Unable to contact slurm controller (connect failure)",
-        "Batch job submission failed: Socket timed out on send/recv operation",
-        "Slurm temporarily unable to accept job, sleeping and retrying",
         "QOSMaxSubmitJobPerUserLimit",
     ],
 )
@@ -224,7 +221,7 @@ def test_regression_of_two_jobs_of_one_run_a_stop_ends_the_one_that_runs(
         assert server.output(execution) == "begun\n"
 
 
-@pytest.mark.parametrize("odd", ["CLUSTER: a banner", "x|y|z", "1|2|3|4|5|6|7|8"])
+@pytest.mark.parametrize("odd", ["CLUSTER: a banner", "1|2|3|4|5|6|7|8"])
 def test_regression_an_odd_line_of_squeue_does_not_end_the_server(
     root: Path, slurm: SlurmCluster, odd: str
 ) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakeservice import until
 from tests.functions import write_function
 from tests.mount.harness import Mount
+from tests.slurm.server import until
 from tests.slurmcluster import SlurmCluster
 
 

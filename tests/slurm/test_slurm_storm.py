@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.fakeservice import until
-from tests.slurm.server import cluster_server
+from tests.slurm.server import cluster_server, until
 from tests.slurm.test_slurm_restart import fake
 from tests.slurmcluster import SlurmCluster
 

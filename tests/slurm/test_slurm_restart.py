@@ -113,7 +113,7 @@ def test_a_server_that_dies_between_sbatch_and_its_answer_finds_the_job(
     with cluster_server(root, slurm) as server:
         server.function("one", "cat a.txt; echo begun >> r.txt")
         # It submits, and the answer comes never.
-        commands = fake(root, "sbatch", '/usr/bin/sbatch "$@" > /dev/null; sleep 600')
+        commands = fake(root, "sbatch", '/usr/bin/sbatch "$@" > /dev/null; sleep 60')
         server.start(path=str(commands))
         execution = server.started("one")
         until(lambda: server.jobs(execution), what="it was submitted")
@@ -127,7 +127,7 @@ def test_a_server_that_dies_between_sbatch_and_its_answer_finds_the_job(
 def test_a_server_that_dies_before_sbatch_submits_later(root: Path, slurm: SlurmCluster) -> None:
     with cluster_server(root, slurm, "--engine-option", "extra=--comment=kept") as server:
         server.function("one", "echo begun >> r.txt", engines={"slurm": {"cpus": 2}})
-        commands = fake(root, "sbatch", "sleep 600")
+        commands = fake(root, "sbatch", "sleep 60")
         server.start(path=str(commands))
         execution = server.started("one")
         until(lambda: list(server.state.glob("executions/*/engine/options")))

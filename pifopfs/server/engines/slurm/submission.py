@@ -70,10 +70,11 @@ class Submission:
                 self._note()
                 return id_
             found = await self.found()
-            if found is not None or not await _before(
-                unwanted, partial(pace.try_again, kind, self._name)
-            ):
+            if found is not None:
+                self.refusal = ""
                 return found
+            if not await _before(unwanted, partial(pace.try_again, kind, self._name)):
+                return None
 
     def _note(self) -> None:
         try:
